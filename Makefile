@@ -1,0 +1,59 @@
+# labelsplat: `make repro` runs the whole line, `make test` the tests. Both set up .venv first.
+
+# The first Python >= 3.11 that really starts (a shim of a version manager may not). The plain name
+# comes first: it is the one that the machine's owner chose.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# dvc.yaml says `python`: the environment's, also in kernels and worker processes.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+CAPTURE ?=
+OUT ?= out
+PARSER ?=
+PROFILE ?=
+
+.PHONY: help setup repro test refine lab bench lint format profile clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	  printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+setup:  ## make .venv from requirements.lock; nothing if it is up to date
+	@test -n "$(PYTHON)" || { echo "setup: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -I lib/labelsplat/report/environment.py setup
+
+repro: setup  ## run every stage that is not up to date, then gather metrics and the front page
+	@$(BIN)/python -m labelsplat check
+	@$(BIN)/dvc repro
+	@$(BIN)/python -m labelsplat finish
+
+test: setup  ## run all tests
+	@$(BIN)/python -m pytest -q
+
+refine: setup  ## refine the labels of your photos: CAPTURE=folder OUT=folder [PARSER=checkpoint]
+	@test -n "$(CAPTURE)" || { echo "usage: make refine CAPTURE=<folder of photos and cameras> OUT=<new folder> [PARSER=<checkpoint>]" >&2; exit 1; }
+	@$(BIN)/python -m labelsplat refine "$(CAPTURE)" --out "$(OUT)" $(if $(PARSER),--parser "$(PARSER)")
+
+lab: setup  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+bench: setup  ## time the rasterizer, write reports/metrics/bench_splats.json
+	@$(BIN)/python -m labelsplat.splats.bench
+
+lint: setup  ## ruff over code and notebooks
+	@$(BIN)/ruff check lib tests notebooks
+	@$(BIN)/ruff format --check lib tests notebooks
+
+format: setup  ## mend what ruff can mend, strip the notebooks to their canonical form
+	@$(BIN)/ruff check --fix lib tests notebooks
+	@$(BIN)/ruff format lib tests notebooks
+	@$(BIN)/python -m labelsplat.report.notebooks strip notebooks/*.ipynb
+
+profile: setup  ## write a profile into params.yaml: PROFILE=quick|default|paper
+	@$(BIN)/python -m labelsplat profile $(PROFILE)
+
+clean:  ## remove what stages wrote (DVC's cache and .venv stay, so repro brings it back)
+	rm -rf data models work reports/html reports/timing reports/failed reports/.finished out
+	find lib tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,111 @@
+"""``python -m labelsplat``: the commands behind the Makefile and dvc.yaml.
+
+Heavy packages are imported by the command that needs them: an unchanged ``make repro`` passes
+through ``check`` and ``finish`` and must take no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from labelsplat.base.errors import LabelsplatError
+from labelsplat.base.layout import is_project_root, project_root
+
+
+def _root() -> Path:
+    # DVC starts commands in the project's folder, which under `dvc exp run --temp` is a copy: the
+    # working directory comes before the place that this package is installed from.
+    return Path.cwd() if is_project_root(Path.cwd()) else project_root()
+
+
+def _check(options: argparse.Namespace) -> None:
+    from labelsplat.report.finish import clear_stale
+    from labelsplat.report.params import load_params
+
+    root = _root()
+    params = load_params(root / "params.yaml")
+    for path in clear_stale(root, params):
+        print(f"check: removed {path}, the output of a stage that is no more")
+
+
+def _profile(options: argparse.Namespace) -> None:
+    from labelsplat.report.params import write_profile
+
+    path = _root() / "params.yaml"
+    write_profile(options.name, path)
+    print(f"profile {options.name} is written into {path.name}; run: make repro")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from labelsplat.report.run import parse_settings, run_stage
+
+    settings = parse_settings(options.set or [])
+    run_stage(_root(), options.stage, options.notebook, settings, options.timeout)
+
+
+def _finish(options: argparse.Namespace) -> None:
+    from labelsplat.report.finish import finish
+
+    if finish(_root()):
+        print("finish: metrics and front page written; open reports/index.html")
+
+
+def _refine(options: argparse.Namespace) -> None:
+    from labelsplat.report.refine_page import refine_capture
+
+    page = refine_capture(options.capture, options.out, parser=options.parser)
+    print(f"refine: open {page}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="labelsplat", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run one stage of dvc.yaml")
+    run.add_argument("stage", help="as in dvc.yaml, e.g. predict@r1")
+    run.add_argument("notebook", help="path relative to the project")
+    run.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE")
+    run.add_argument(
+        "--timeout", type=int, default=24 * 3600, metavar="SECONDS", help="of one cell"
+    )
+    run.set_defaults(do=_run)
+
+    profile = commands.add_parser("profile", help="write a profile into params.yaml")
+    profile.add_argument("name", nargs="?", default="", help="quick, default or paper")
+    profile.set_defaults(do=_profile)
+
+    check = commands.add_parser("check", help="check params.yaml")
+    check.set_defaults(do=_check)
+
+    finish = commands.add_parser("finish", help="gather metrics, write the front page")
+    finish.set_defaults(do=_finish)
+
+    refine = commands.add_parser("refine", help="refine the labels of a capture of your own")
+    refine.add_argument("capture", type=Path, help="folder of photos and cameras")
+    refine.add_argument("--out", type=Path, required=True, help="folder to write")
+    refine.add_argument("--parser", type=Path, help="checkpoint; by default the trained parser")
+    refine.set_defaults(do=_refine)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    # So that a stage that is told to end clears up like one that fails.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        options.do(options)
+    except LabelsplatError as error:
+        print(f"\nlabelsplat {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nlabelsplat {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""The embedded sets: synthetic heads, photographed and written as FaceScape captures.
+
+Photos and truth go to separate trees: a capture tree holds what a licensed copy of FaceScape would
+hold, and comes back through the same reader. Identities are numbers; every random choice follows
+from the identity's number and the seed, so the sets do not depend on each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelsplat.base import ParameterError, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.base.parallel import run_jobs
+from labelsplat.capture.cameras import orbit_camera
+from labelsplat.capture.facescape import write_facescape
+from labelsplat.capture.poses import POSES, Pose
+from labelsplat.capture.sets import write_truth
+
+FIELD_OF_VIEW = 16.5
+"""Degrees; with DISTANCE the head fills about three quarters of the image."""
+
+DISTANCE = 1.15
+"""Metres from the head's centre; the standard set varies it between 1.0 and 1.25."""
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """Views of one identity that go to one pair of trees.
+
+    Attributes:
+        poses: key of :data:`labelsplat.capture.poses.POSES`.
+        photos: root of the tree of photos.
+        truth: root of the tree of labels, alpha and depth.
+        count: how many poses of the list to take; None = all.
+    """
+
+    poses: str
+    photos: Path
+    truth: Path
+    count: int | None = None
+
+    def angles(self, identity: int) -> list[Pose]:
+        """The (yaw, pitch) of this set's views of an identity, degrees."""
+        return POSES[self.poses](identity)[: self.count]
+
+
+@dataclass(frozen=True)
+class Photographed:
+    """What became of one identity: for tables and pictures.
+
+    Attributes:
+        subject: ``"{id}/{k_expression}"``.
+        group: "standard", "validation", "capture", "test".
+        images: number of images of each :class:`ViewSet`, in order.
+        facts: age, gender, ancestry, hair, expression, in words and numbers.
+    """
+
+    subject: str
+    group: str
+    images: tuple[int, ...]
+    facts: dict
+
+
+def photograph(
+    identity: int, group: str, sets: tuple[ViewSet, ...], size: int, supersample: int, seed: int
+) -> Photographed:
+    """Make one head and write all its views; a pure function of its arguments.
+
+    Args:
+        identity: the identity's number, at least 1.
+        group: name that is passed through to the result.
+        sets: which views, and where they go.
+        size: pixels, width and height of every image.
+        supersample: rays a pixel and axis.
+        seed: of the whole run; another seed gives other people under the same numbers.
+    """
+    # Numba's kernels take a second to import; readers of captures do not need them.
+    from labelsplat.capture.heads import bake, build_head, describe, render_view, sample_identity
+
+    person = sample_identity(identity + 1000 * seed)
+    subject = f"{identity}/{person.expression}"
+    scene = bake(build_head(person), seed=identity + 1000 * seed)
+    rng = np.random.default_rng([seed, identity])
+    for view_set in sets:
+        poses = view_set.angles(identity)
+        near = (1.0, 1.25) if view_set.poses == "standard" else (DISTANCE, DISTANCE)
+        cameras = [
+            orbit_camera(yaw, pitch, rng.uniform(*near), FIELD_OF_VIEW, size)
+            for yaw, pitch in poses
+        ]
+        views = [render_view(scene, camera, supersample) for camera in cameras]
+        names = [str(i) for i in range(len(views))]
+        photos = [view.image for view in views]
+        write_facescape(view_set.photos, subject, names, photos, cameras, seed=seed)
+        for name, view in zip(names, views, strict=True):
+            depth = view.depth if view_set.poses != "standard" else None
+            write_truth(view_set.truth, subject, name, view.labels, view.alpha, depth)
+    counts = tuple(len(s.angles(identity)) for s in sets)
+    return Photographed(subject, group, counts, describe(person))
+
+
+Job = tuple[int, str, tuple[ViewSet, ...]]
+
+
+def default_jobs(layout: Layout, capture: dict) -> list[Job]:
+    """Identities and their views for the default run, as (identity, group, sets).
+
+    Raises:
+        ParameterError: two sets would share an identity.
+    """
+    standard = (ViewSet("standard", layout.standard_photos, layout.standard_labels),)
+    captured = (
+        ViewSet("capture", layout.capture, layout.truth),
+        ViewSet("heldout", layout.heldout_photos, layout.heldout_truth, capture["heldout_views"]),
+    )
+    test = (ViewSet("test", layout.test_photos, layout.test_truth),)
+    first = capture["standard_first"]
+    between = first + capture["standard_identities"]
+    plan = [
+        (first, capture["standard_identities"], "standard", standard),
+        (between, capture["validation_identities"], "validation", standard),
+        (capture["capture_first"], capture["capture_identities"], "capture", captured),
+        (capture["test_first"], capture["test_identities"], "test", test),
+    ]
+    jobs = [(start + i, group, sets) for start, n, group, sets in plan for i in range(n)]
+    numbers = [identity for identity, *_ in jobs]
+    twice = sorted({n for n in numbers if numbers.count(n) > 1})
+    if twice:
+        raise ParameterError(
+            f"identity {twice[0]} would be in two sets",
+            where="params.yaml: capture",
+            remedy="Move standard_first, capture_first or test_first apart",
+        )
+    return jobs
+
+
+def make_sets(
+    jobs: list[Job], *, size: int, supersample: int, seed: int, processes: int
+) -> list[Photographed]:
+    """Photograph all identities, several processes at a time, in the order of ``jobs``."""
+    arguments = [(*job, size, supersample, seed) for job in jobs]
+    return run_jobs(photograph, arguments, processes=processes, description="heads")
+
+
+def write_groups(path: Path, done: list[Photographed], groups: tuple[str, ...]) -> None:
+    """Write which subjects belong to which of ``groups``: ``{group: [subject, ...]}``."""
+    write_json(path, {g: [d.subject for d in done if d.group == g] for g in groups})
+
+
+def count_sets(done: list[Photographed]) -> dict[str, dict[str, int]]:
+    """``{"images": {set: n}, "identities": {set: n}}`` of the default run."""
+    images: dict[str, int] = {}
+    identities: dict[str, int] = {}
+    for item in done:
+        names = ("capture", "heldout") if item.group == "capture" else (item.group,)
+        for name, count in zip(names, item.images, strict=True):
+            images[name] = images.get(name, 0) + count
+            identities[name] = identities.get(name, 0) + 1
+    return {"images": images, "identities": identities}

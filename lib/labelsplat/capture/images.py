@@ -1,0 +1,227 @@
+"""Photos: loaded, undistorted, and brought to one square working size with their cameras.
+
+Pixels are taken as stored: an EXIF orientation is not applied, because camera solvers (COLMAP,
+FaceScape's) do not apply it either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from labelsplat.base import CaptureError
+from labelsplat.capture.cameras import Camera
+from labelsplat.capture.checks import require_size
+from labelsplat.capture.views import Capture, View, angles
+
+SMALLEST_SHARE = 0.05
+"""Undistortion must keep at least this share of a photo; real lenses keep more than half."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a photo lies in its square working image.
+
+    Attributes:
+        width, height: of the undistorted photo at its original size, in pixels.
+        left, top: of the resized photo's first pixel within the square.
+        inner_width, inner_height: of the resized photo, in pixels of the square.
+        size: side of the square.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+    inner_width: int
+    inner_height: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A capture at working size.
+
+    Attributes:
+        subject: the capture's subject.
+        names: names of the V views.
+        images: ``[V, size, size, 3]`` uint8 sRGB, undistorted.
+        valid: ``[V, size, size]`` bool, False where a pixel lies beyond the photo's edge.
+        cameras: V cameras of ``size x size`` pixels.
+        angles: ``[V, 2]`` float64 (yaw, pitch) in degrees, None without a head frame.
+        crops: V places of the photos in their squares, for :func:`restore_mask`.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    images: np.ndarray
+    valid: np.ndarray
+    cameras: list[Camera]
+    angles: np.ndarray | None
+    crops: tuple[Crop, ...]
+
+
+def load_photo(view: View) -> np.ndarray:
+    """The photo as taken, ``[H, W, 3]`` uint8 sRGB.
+
+    Grey photos are repeated over the channels, 16-bit ones reduced to 8, transparent ones laid
+    over black.
+
+    Raises:
+        CaptureError: missing, truncated or no image, or not of the camera's size.
+    """
+    try:
+        with Image.open(view.image) as image:
+            require_size(view, image.size)
+            image.load()
+            if image.mode.startswith("I;16") or image.mode == "I":
+                grey = np.asarray(image).astype(np.int64) >> 8
+                return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+            if image.has_transparency_data:
+                rgba = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError:
+        raise CaptureError("the photo is missing", where=view.image) from None
+    except UnidentifiedImageError:
+        raise CaptureError("the file is not an image", where=view.image) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CaptureError(
+            f"the photo cannot be read ({error})",
+            where=view.image,
+            remedy="It is probably truncated: copy it anew",
+        ) from None
+
+
+def undistort(photo: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Remove the lens distortion; the intrinsics stay what they are.
+
+    Args:
+        photo: ``[H, W, 3]`` uint8 as taken.
+        view: gives the intrinsics (pixel centres at +0.5) and OpenCV's k1, k2, p1, p2, k3.
+
+    Returns:
+        The undistorted photo ``[H, W, 3]`` uint8, its edge continued where it has no content, and
+        ``[H, W]`` bool: where it has.
+    """
+    height, width = photo.shape[:2]
+    if view.distortion is None:
+        return photo, np.ones((height, width), bool)
+    k = view.camera.intrinsics.copy()
+    k[:2, 2] -= 0.5  # OpenCV counts pixel centres as whole numbers
+    coefficients = np.array(view.distortion)
+    x, y = cv2.initUndistortRectifyMap(k, coefficients, None, k, (width, height), cv2.CV_32FC1)
+    # Pixels whose source lies outside the photo. (Written so that NaN counts as outside.)
+    valid = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    valid &= _radius2(k, width, height) < _fold2(view.distortion)
+    image = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return image, valid
+
+
+def prepare(capture: Capture, size: int) -> Prepared:
+    """Bring all photos of a capture to ``size x size`` pixels, one at a time.
+
+    Each photo is undistorted, resized by area so that its longer side is ``size``, and padded to
+    a centred square by continuing its edge; the intrinsics go along, fx and fy apart. A photo that
+    is already a square of this size passes unchanged.
+
+    Raises:
+        CaptureError: a photo cannot be read, or its distortion leaves nothing of it.
+    """
+    images = np.empty((len(capture.views), size, size, 3), np.uint8)
+    valid = np.empty((len(capture.views), size, size), bool)
+    cameras, crops = [], []
+    for i, view in enumerate(capture.views):
+        photo, inside = undistort(load_photo(view), view)
+        if inside.mean() < SMALLEST_SHARE:
+            raise CaptureError(
+                f"undistortion by {view.distortion} leaves {inside.mean():.1%} of the photo",
+                where=view.image,
+                remedy="The coefficients probably belong to another camera or order",
+            )
+        crop = _crop(view.camera, size)
+        images[i], valid[i] = _to_square(photo, inside, crop)
+        inner = view.camera.resized(crop.inner_width, crop.inner_height)
+        cameras.append(inner.padded(crop.left, crop.top, size, size))
+        crops.append(crop)
+    return Prepared(
+        subject=capture.subject,
+        names=capture.names,
+        images=images,
+        valid=valid,
+        cameras=cameras,
+        angles=angles(capture),
+        crops=tuple(crops),
+    )
+
+
+def restore_mask(labels: np.ndarray, crop: Crop) -> np.ndarray:
+    """Carry a mask from the working square back to the undistorted photo's own size.
+
+    Args:
+        labels: ``[size, size]`` of any 8- or 16-bit integer type.
+        crop: of the same view, from :attr:`Prepared.crops`.
+
+    Returns:
+        ``[H, W]`` of the same type, by nearest pixel.
+    """
+    if labels.shape != (crop.size, crop.size):
+        raise ValueError(f"the mask is {labels.shape}, its crop says {crop.size} x {crop.size}")
+    inner = labels[
+        crop.top : crop.top + crop.inner_height, crop.left : crop.left + crop.inner_width
+    ]
+    rows = _nearest(crop.height, crop.inner_height)
+    return inner[rows[:, None], _nearest(crop.width, crop.inner_width)]
+
+
+def _nearest(count: int, source: int) -> np.ndarray:
+    """For each of ``count`` pixels the one of ``source`` pixels that its centre falls into."""
+    return ((2 * np.arange(count) + 1) * source) // (2 * count)
+
+
+def _crop(camera: Camera, size: int) -> Crop:
+    longer = max(camera.width, camera.height)
+    width, height = (max(1, round(s * size / longer)) for s in (camera.width, camera.height))
+    left, top = (size - width) // 2, (size - height) // 2
+    return Crop(camera.width, camera.height, left, top, width, height, size)
+
+
+def _to_square(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+    inner, target = inside, (crop.inner_width, crop.inner_height)
+    if target != (crop.width, crop.height):
+        # Averaging over the covered area; it is not defined for enlarging.
+        smaller = target[0] <= crop.width and target[1] <= crop.height
+        method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        photo = cv2.resize(photo, target, interpolation=method)
+        # A pixel counts only if all that went into it does.
+        share = cv2.resize(inside.astype(np.float32), target, interpolation=cv2.INTER_AREA)
+        inner = share > 0.999
+    left, top = crop.left, crop.top
+    right, bottom = crop.size - left - target[0], crop.size - top - target[1]
+    square = cv2.copyMakeBorder(photo, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    valid = np.zeros((crop.size, crop.size), bool)
+    valid[top : top + target[1], left : left + target[0]] = inner
+    return square, valid
+
+
+def _radius2(k: np.ndarray, width: int, height: int) -> np.ndarray:
+    """``[H, W]`` squared distance of the undistorted pixels from the optical axis, in focals."""
+    x = (np.arange(width) - k[0, 2]) / k[0, 0]
+    y = (np.arange(height) - k[1, 2]) / k[1, 1]
+    return x**2 + y[:, None] ** 2
+
+
+def _fold2(distortion: tuple[float, ...]) -> float:
+    """Squared radius at which the radial polynomial turns back, infinity where it never does.
+
+    Beyond it the model shows parts of the photo a second time, mirrored: the first root of
+    ``d/dr (r + k1 r^3 + k2 r^5 + k3 r^7)`` in r squared.
+    """
+    k1, k2, _, _, k3 = distortion
+    polynomial = np.array([7 * k3, 5 * k2, 3 * k1, 1.0])
+    roots = np.roots(np.where(np.abs(polynomial) < 1e-12, 0, polynomial))
+    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real > 0)]
+    return float(real.min()) if real.size else np.inf

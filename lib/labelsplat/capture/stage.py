@@ -1,0 +1,91 @@
+"""The capture stage: fill the trees that all later stages read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from labelsplat.base import CaptureError, atomic_dir, read_json, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.capture.doors import list_subjects, open_capture
+from labelsplat.capture.embedded import (
+    Photographed,
+    count_sets,
+    default_jobs,
+    make_sets,
+    write_groups,
+)
+
+GROUPS = ("standard", "validation")
+
+
+def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
+    """Write all sets below ``layout.data`` and their counts; the embedded ones in any case.
+
+    The parser learns from the embedded ``standard`` heads whatever the source. With another source
+    than ``embedded`` the capture is the user's, read in place: ``data/capture`` then holds only a
+    note of where it lies, and truth, heldout and test stay empty.
+
+    Args:
+        layout: the project's tree.
+        capture: section ``capture`` of params.yaml.
+        seed: of the run.
+
+    Raises:
+        CaptureError: the user's capture cannot be opened.
+        ParameterError: sets that share identities.
+    """
+    embedded = capture["source"] == "embedded"
+    roots = [layout.capture, layout.truth, layout.standard, layout.heldout, layout.test]
+    for root in roots:
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+    jobs = default_jobs(layout, capture)
+    if not embedded:
+        jobs = [job for job in jobs if job[1] in GROUPS]
+    done = make_sets(
+        jobs,
+        size=capture["size"],
+        supersample=capture["supersample"],
+        seed=seed,
+        processes=capture["processes"],
+    )
+    write_groups(layout.standard / "groups.json", done, GROUPS)
+    counts = count_sets(done)
+    if not embedded:
+        images, identities = _note_capture(layout, capture)
+        counts["images"]["capture"], counts["identities"]["capture"] = images, identities
+    write_json(layout.capture_counts, counts)
+    return done
+
+
+def _note_capture(layout: Layout, capture: dict) -> tuple[int, int]:
+    root = Path(capture["root"]).expanduser()
+    root = root if root.is_absolute() else layout.root / root
+    if not capture["root"] or not root.is_dir():
+        raise CaptureError(
+            f"capture.root is {capture['root']!r}, which is no folder",
+            where="params.yaml",
+            remedy=f"Set capture.root to the folder of your {capture['source']} captures",
+        )
+    names = list_subjects(capture["source"], root, capture["subjects"])
+    views = {name: len(open_capture(root, name, capture["source"]).views) for name in names}
+    with atomic_dir(layout.capture) as folder:
+        note = {"source": capture["source"], "root": str(root.resolve()), "views": views}
+        write_json(folder / "capture.json", note)
+    return sum(views.values()), len(views)
+
+
+def capture_root(layout: Layout) -> tuple[str, Path, list[str]]:
+    """Where the captures to be refined lie: (source, root, subjects).
+
+    Raises:
+        CaptureError: the capture stage has not run, or the capture has gone.
+    """
+    note = layout.capture / "capture.json"
+    if note.is_file():
+        value = read_json(note)
+        return value["source"], Path(value["root"]), list(value["views"])
+    if not layout.capture.is_dir():
+        raise CaptureError("no captures", where=layout.capture, remedy="Run `make repro` first")
+    return "facescape", layout.capture, list_subjects("facescape", layout.capture)

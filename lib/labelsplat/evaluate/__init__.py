@@ -1,0 +1,98 @@
+"""The judgement: how good labels and parsers are, by pose, with intervals over identities."""
+
+from labelsplat.evaluate.arms import (
+    ARMS,
+    CONTROLS,
+    TrueHead,
+    arm_files,
+    has_truth,
+    predict_labels,
+    score_arms,
+    true_head,
+    true_heads,
+)
+from labelsplat.evaluate.bootstrap import LEVEL, draw_identities, interval, resampled_miou
+from labelsplat.evaluate.confusions import ViewConfusions, compare_views, identity_of, join
+from labelsplat.evaluate.examples import (
+    EXTREMES,
+    Example,
+    before_after,
+    pick_before_after,
+    profile_example,
+)
+from labelsplat.evaluate.fit_quality import FitQuality, fit_quality, foreground_psnr, mean_psnr
+from labelsplat.evaluate.labels_quality import (
+    CaptureLabels,
+    agreement,
+    compare_labels,
+    read_capture_labels,
+    share_agreeing,
+)
+from labelsplat.evaluate.stage import Evaluation, evaluate_line
+from labelsplat.evaluate.summary import (
+    LEAST_GAP,
+    PARTS,
+    Resamples,
+    better_control,
+    difference,
+    gap_share,
+    miou,
+    sample_confusion,
+    summarise_agreement,
+    summarise_arms,
+    summarise_fit,
+    summarise_labels,
+)
+from labelsplat.evaluate.tables import agreement_table, class_table, headline_table, label_table
+
+__all__ = [
+    "ARMS",
+    "CONTROLS",
+    "EXTREMES",
+    "LEAST_GAP",
+    "LEVEL",
+    "PARTS",
+    "CaptureLabels",
+    "Evaluation",
+    "Example",
+    "FitQuality",
+    "Resamples",
+    "TrueHead",
+    "ViewConfusions",
+    "agreement",
+    "agreement_table",
+    "arm_files",
+    "before_after",
+    "better_control",
+    "class_table",
+    "compare_labels",
+    "compare_views",
+    "difference",
+    "draw_identities",
+    "evaluate_line",
+    "fit_quality",
+    "foreground_psnr",
+    "gap_share",
+    "has_truth",
+    "headline_table",
+    "identity_of",
+    "interval",
+    "join",
+    "label_table",
+    "mean_psnr",
+    "miou",
+    "pick_before_after",
+    "predict_labels",
+    "profile_example",
+    "read_capture_labels",
+    "resampled_miou",
+    "sample_confusion",
+    "score_arms",
+    "share_agreeing",
+    "summarise_agreement",
+    "summarise_arms",
+    "summarise_fit",
+    "summarise_labels",
+    "true_head",
+    "true_heads",
+]

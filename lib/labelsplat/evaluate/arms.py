@@ -1,0 +1,135 @@
+"""The arms: which parsers are compared, where they lie, and how they do on unseen heads.
+
+All arms predict in the same way, a plain forward pass: averaging with the mirrored image would
+help each of them by an amount of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelsplat.base import LabelsplatError
+from labelsplat.base.layout import Layout
+from labelsplat.capture import Prepared, list_subjects, open_capture, prepare, read_labels
+from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
+from labelsplat.parsing import arm_checkpoint, load_checkpoint, predict
+
+ARMS = ("baseline", "replay_only", "self_training", "refined", "refined_novel", "oracle")
+"""Nothing added; more steps on the old pool; raw predictions; refined labels; with novel views;
+true labels."""
+
+CONTROLS = ("baseline", "replay_only")
+"""Gains are taken against the better of these."""
+
+_OWN_STAGE = ("baseline", "replay_only", "oracle")
+
+
+@dataclass(frozen=True, eq=False)
+class TrueHead:
+    """Photos of one head with their true labels.
+
+    Attributes:
+        photos: V views.
+        labels: ``[V, H, W]`` uint8.
+    """
+
+    photos: Prepared
+    labels: np.ndarray
+
+
+def has_truth(root: str | Path) -> bool:
+    """Whether a truth tree holds anything; for captures of real people it does not."""
+    return (Path(root) / "labels.json").is_file()
+
+
+def arm_files(layout: Layout, rounds: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    """Checkpoint of each arm, in the order of :data:`ARMS`; untrained arms are left out.
+
+    Args:
+        layout: of the project.
+        rounds: section ``rounds`` of params.yaml.
+
+    Raises:
+        LabelsplatError: a round lists an arm whose checkpoint is missing, or the baseline is.
+    """
+    listed = {arm for content in rounds.values() for arm in content["arms"]}
+    files = {}
+    for arm in ARMS:
+        if arm not in listed and arm not in _OWN_STAGE:
+            continue
+        path = arm_checkpoint(layout, dict(rounds), arm)
+        if path.is_file():
+            files[arm] = path
+        elif arm == "baseline" or arm in listed:
+            raise LabelsplatError(
+                f"the checkpoint of arm {arm!r} is missing",
+                where=layout.relative(path),
+                remedy="Run the stages before this one: make repro",
+            )
+    return files
+
+
+def true_heads(photos: str | Path, truth: str | Path) -> Iterator[TrueHead]:
+    """All heads of a set with true labels, one at a time, at the photos' own size.
+
+    Raises:
+        CaptureError: photos or labels cannot be read, or differ in size.
+    """
+    for subject in list_subjects("auto", photos):
+        yield true_head(photos, truth, subject)
+
+
+def true_head(photos: str | Path, truth: str | Path, subject: str) -> TrueHead:
+    """One head of such a set."""
+    capture = open_capture(photos, subject)
+    first = capture.cameras[0]
+    prepared = prepare(capture, max(first.width, first.height))
+    labels = read_labels(truth, subject, prepared.names)
+    if labels.shape != prepared.images.shape[:3]:
+        raise LabelsplatError(
+            f"true labels {labels.shape} do not fit the photos {prepared.images.shape[:3]}",
+            where=Path(truth) / subject,
+        )
+    return TrueHead(prepared, labels)
+
+
+def predict_labels(net: Any, images: np.ndarray, device: str = "auto") -> np.ndarray:
+    """Most probable class of every pixel, ``[n, H, W, 3]`` uint8 -> ``[n, H, W]`` uint8."""
+    parts = [
+        predict(net, images[i : i + 12], flip=False, device=device).argmax(-1)
+        for i in range(0, len(images), 12)
+    ]
+    return np.concatenate(parts).astype(np.uint8)
+
+
+def score_arms(
+    files: Mapping[str, Path],
+    photos: str | Path,
+    truth: str | Path,
+    device: str = "auto",
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, ViewConfusions]:
+    """Confusion counts of each arm on every view of a set with true labels.
+
+    Args:
+        files: checkpoints by arm.
+        photos: root of the photos.
+        truth: root of their truth.
+        device: "auto", "cpu" or "cuda".
+        progress: called with each subject's name once it is done.
+    """
+    nets = {arm: load_checkpoint(path).net for arm, path in files.items()}
+    parts: dict[str, list[ViewConfusions]] = {arm: [] for arm in nets}
+    for head in true_heads(photos, truth):
+        p = head.photos
+        for arm, net in nets.items():
+            labels = predict_labels(net, p.images, device)
+            parts[arm].append(compare_views(p.subject, p.names, p.angles, labels, head.labels))
+        if progress:
+            progress(p.subject)
+    return {arm: join(list(views)) for arm, views in parts.items()}

@@ -1,0 +1,144 @@
+"""How good the labels of the capture views are: raw, refined, and what the geometry allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labelsplat.base import LabelsplatError
+from labelsplat.base.layout import Layout
+from labelsplat.capture import Prepared, read_labels
+from labelsplat.evaluate.arms import has_truth
+from labelsplat.evaluate.confusions import ViewConfusions, compare_views
+from labelsplat.labels import CELEBAMASK, IGNORE
+from labelsplat.parsing import prepared, round_predictions
+from labelsplat.refine import Lift, ceiling, read_refined, render_posteriors
+from labelsplat.splats import Gaussians, read_gaussians
+
+
+@dataclass(frozen=True, eq=False)
+class CaptureLabels:
+    """All label maps of one capture's V views.
+
+    Attributes:
+        photos: the views.
+        raw: ``[V, H, W]`` uint8, the most probable classes of the baseline's prediction.
+        refined: such maps of each round, by the round's name, in order.
+        truth: true labels, None where there are none.
+        gaussians: of the last round, with its label logits.
+        factors: ``[K]`` of the last round, multiplied into posteriors before the argmax.
+    """
+
+    photos: Prepared
+    raw: np.ndarray
+    refined: dict[str, np.ndarray]
+    truth: np.ndarray | None
+    gaussians: Gaussians
+    factors: np.ndarray
+
+    @property
+    def last(self) -> np.ndarray:
+        """``[V, H, W]`` uint8 refined labels of the last round."""
+        return list(self.refined.values())[-1]
+
+
+def read_capture_labels(
+    layout: Layout, subject: str, rounds: Mapping[str, Mapping[str, Any]]
+) -> CaptureLabels:
+    """Gather one capture's label maps from where the stages wrote them.
+
+    Raises:
+        LabelsplatError: a file is missing, broken, or of other views than its photos.
+    """
+    names = list(rounds)
+    soft = round_predictions(layout, names[0], "baseline", subject)
+    photos = prepared(layout, subject, soft.probabilities.shape[1])
+    if tuple(soft.names) != tuple(photos.names):
+        raise LabelsplatError(
+            "the predictions are of other views than the capture has",
+            where=layout.relative(layout.predictions(names[0])),
+            remedy="Run: make repro",
+        )
+    refined = {r: read_refined(layout, r, subject, list(photos.names)) for r in names}
+    truth = None
+    if has_truth(layout.truth):
+        truth = read_labels(layout.truth, subject, photos.names)
+    path = layout.refined(names[-1]) / subject / "gaussians.safetensors"
+    gaussians, facts = read_gaussians(path)
+    return CaptureLabels(
+        photos, soft.labels, refined, truth, gaussians, np.array(facts["factors"], np.float32)
+    )
+
+
+def compare_labels(labels: CaptureLabels) -> dict[str, ViewConfusions]:
+    """Counts against truth: ``raw``, ``ceiling`` and each round's name; empty without truth."""
+    if labels.truth is None:
+        return {}
+    p = labels.photos
+    best = ceiling(labels.gaussians, p.cameras, labels.truth, len(CELEBAMASK))
+    maps = {"raw": labels.raw, "ceiling": best, **labels.refined}
+    return {
+        name: compare_views(p.subject, p.names, p.angles, found, labels.truth)
+        for name, found in maps.items()
+    }
+
+
+def agreement(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusions]:
+    """How well label maps of one half of the views foretell those of the other half.
+
+    The views are halved, every other one by yaw. Each half's maps are lifted to the Gaussians
+    with equal weights and rendered in the other half's cameras; the counts compare what is
+    rendered (predicted) with that view's own map (in the place of the truth).
+
+    It needs no truth, and must never choose a method: a wrong label that all views share agrees
+    perfectly.
+
+    Args:
+        labels: of one capture.
+        epochs: sharpening steps of the lift.
+
+    Returns:
+        Counts for ``raw`` and ``refined``; empty for a capture of fewer than four views.
+    """
+    p = labels.photos
+    if len(p.names) < 4:
+        return {}
+    order = np.arange(len(p.names)) if p.angles is None else np.argsort(p.angles[:, 0])
+    halves = order[::2], order[1::2]
+    lifts = [Lift(labels.gaussians, [p.cameras[i] for i in half]) for half in halves]
+    out = {}
+    for name, maps in (("raw", labels.raw), ("refined", labels.last)):
+        rendered = np.zeros_like(maps)
+        for lift, half, other in zip(lifts, halves, halves[::-1], strict=True):
+            features = _lift_equally(lift, maps[half], epochs)
+            cameras = [p.cameras[i] for i in other]
+            soft = render_posteriors(labels.gaussians, features, cameras)
+            rendered[other] = soft.argmax(-1)
+        out[name] = compare_views(p.subject, p.names, p.angles, rendered, maps)
+    return out
+
+
+def share_agreeing(views: ViewConfusions, stratum: str) -> float | None:
+    """Share of the pixels on which :func:`agreement`'s two maps are equal.
+
+    Pixels that are background in both are left out: they would make any labelling look good.
+    """
+    matrix = views.total(stratum)
+    seen = matrix.sum() - matrix[0, 0]
+    return float((np.trace(matrix) - matrix[0, 0]) / seen) if seen else None
+
+
+def _lift_equally(lift: Lift, maps: np.ndarray, epochs: int) -> np.ndarray:
+    known = maps != IGNORE
+    one_hot = np.eye(len(CELEBAMASK), dtype=np.float32)[np.where(known, maps, 0)]
+    return lift.run(one_hot, known.astype(np.float32), epochs)
+
+
+def lift_equally(
+    gaussians: Gaussians, cameras: Sequence[Any], maps: np.ndarray, epochs: int
+) -> np.ndarray:
+    """Label maps ``[V, H, W]`` lifted with equal weights: ``[N, K]``; 255 has no vote."""
+    return _lift_equally(Lift(gaussians, list(cameras)), maps, epochs)

@@ -1,0 +1,146 @@
+"""The judgement: beside the oracle's fine-tune the one stage that reads the truth of test heads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelsplat.base import atomic_path, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.capture import capture_root
+from labelsplat.evaluate import summary
+from labelsplat.evaluate.arms import arm_files, has_truth, score_arms, true_head
+from labelsplat.evaluate.confusions import ViewConfusions, join
+from labelsplat.evaluate.examples import Example, before_after, profile_example
+from labelsplat.evaluate.fit_quality import FitQuality, fit_quality
+from labelsplat.evaluate.labels_quality import agreement, compare_labels, read_capture_labels
+from labelsplat.labels import CELEBAMASK
+from labelsplat.parsing.device import choose_device
+
+SHOWN = ("baseline", "refined")
+"""Arms in the before/after pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the stage found.
+
+    Attributes:
+        report: the content of ``evaluate.json``.
+        truth: whether there was truth to judge by.
+        arms: counts of each arm on the test views; empty without truth.
+        labels: counts of ``raw``, ``ceiling`` and each round on the capture views, likewise.
+        before_after: test photos at extreme poses; empty without truth.
+        profiles: one capture photo a head, seen from the side.
+    """
+
+    report: dict[str, Any]
+    truth: bool
+    arms: dict[str, ViewConfusions]
+    labels: dict[str, ViewConfusions]
+    before_after: list[Example]
+    profiles: list[Example]
+
+
+def evaluate_line(
+    layout: Layout,
+    *,
+    rounds: Mapping[str, Mapping[str, Any]],
+    em_epochs: int = 6,
+    bootstrap: int = 2000,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Score every arm on the test heads and the labels of every round on the capture views.
+
+    Writes ``reports/metrics/evaluate.json`` and ``reports/tables/confusion.csv``. A capture
+    without truth (a truth tree without ``labels.json``) is no error: its scores are null, and
+    what remains is the agreement between views and pictures.
+
+    Args:
+        layout: of the project.
+        rounds: section ``rounds`` of params.yaml.
+        em_epochs: sharpening steps where this stage lifts labels itself (held-out views,
+            agreement).
+        bootstrap: resamples of the identities.
+        seed: of the resamples.
+        device: "auto", "cpu" or "cuda".
+        progress: called with a line of text now and then.
+
+    Raises:
+        LabelsplatError: a file of an earlier stage is missing or broken.
+    """
+    say = progress or (lambda text: None)
+    files = arm_files(layout, rounds)
+    arms: dict[str, ViewConfusions] = {}
+    if has_truth(layout.test_truth):
+        arms = score_arms(
+            files,
+            layout.test_photos,
+            layout.test_truth,
+            device,
+            lambda subject: say(f"test head {subject}: {len(files)} arms"),
+        )
+    counts, agreeing, fits, profiles = _captures(layout, rounds, em_epochs, say)
+    labels = _join_by_name(counts)
+    names = list(rounds)
+    report = {
+        "truth": bool(arms) and bool(labels),
+        "vocabulary": CELEBAMASK.name,
+        "device": choose_device(device).type,
+        "bootstrap": bootstrap,
+        "test": summary.count_views(arms.get("baseline")),
+        "capture": summary.count_views(labels.get("raw")),
+        **summary.summarise_arms(arms, list(files), bootstrap, seed),
+        "labels": summary.summarise_labels(labels, names, bootstrap, seed),
+        "agreement": summary.summarise_agreement(_join_by_name(agreeing)),
+        "fit": summary.summarise_fit(fits, _join_by_name([fit.labels for fit in fits])),
+    }
+    write_json(layout.metrics / "evaluate.json", report)
+    shown = arms.get("refined", arms.get("baseline"))
+    pairs = summary.sample_confusion(shown.total("extreme")) if shown else []
+    write_pairs(layout.tables / "confusion.csv", pairs)
+    examples = []
+    if arms:
+        chosen = {arm: files[arm] for arm in SHOWN if arm in files}
+        examples = before_after(arms, chosen, layout.test_photos, layout.test_truth, device)
+    return Evaluation(report, report["truth"], arms, labels, examples, profiles)
+
+
+def _captures(
+    layout: Layout,
+    rounds: Mapping[str, Mapping[str, Any]],
+    em_epochs: int,
+    say: Callable[[str], None],
+) -> tuple[list[dict], list[dict], list[FitQuality], list[Example]]:
+    """One capture at a time: its label counts, its agreement, its fit, its picture."""
+    counts, agreeing, fits, profiles = [], [], [], []
+    for subject in capture_root(layout)[2]:
+        found = read_capture_labels(layout, subject, rounds)
+        counts.append(compare_labels(found))
+        agreeing.append(agreement(found, em_epochs))
+        profiles.append(profile_example(found))
+        if found.truth is not None and has_truth(layout.heldout_truth):
+            head = true_head(layout.heldout_photos, layout.heldout_truth, subject)
+            fits.append(fit_quality(found, head, em_epochs))
+        say(f"capture {subject}: labels of {len(found.photos.names)} views")
+    return counts, agreeing, fits, profiles
+
+
+def _join_by_name(
+    parts: Sequence[Mapping[str, ViewConfusions]],
+) -> dict[str, ViewConfusions]:
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    return {name: join([part[name] for part in parts if name in part]) for name in names}
+
+
+def write_pairs(path: str | Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Write (actual, predicted) pairs as CSV, whole or not at all; without pairs, the header."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("actual", "predicted"))
+        writer.writerows(pairs)

@@ -1,0 +1,101 @@
+"""Tables for people, made of ``evaluate.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from labelsplat.evaluate.arms import ARMS
+from labelsplat.evaluate.summary import PARTS
+from labelsplat.labels import STRATA
+
+TITLES = {
+    "standard": "standard",
+    "middle": "middle",
+    "extreme": "extreme",
+    "behind": "behind",
+    "yaw60": "yaw 60 to 110°",
+    "pitch30": "pitch from 30°",
+    "all": "all but behind",
+}
+
+
+def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """The strata and the thin parts, one row each; arms, gain and share of the gap as columns.
+
+    Strata show mean IoU with its interval. Parts (ears, nose, lips, at extreme poses) show F1, as
+    is usual for face parsing. Strata without views are left out; no row without truth.
+    """
+    rows = {}
+    arms = [arm for arm in ARMS if arm in report["arms"]]
+    for stratum in STRATA:
+        found = {arm: report["arms"][arm][stratum] for arm in arms}
+        if not any(found.values()):
+            continue
+        gain, share = report["gain"][stratum], report["gap_recovered"][stratum]
+        rows[TITLES[stratum]] = {
+            **{arm: _interval(found[arm]) for arm in arms},
+            "gain": _interval(gain, sign=True),
+            "share of the gap": "" if share is None else f"{100 * share:.0f} %",
+        }
+    for part in PARTS:
+        found = {arm: report["arms"][arm]["extreme"] for arm in arms}
+        if not any(found.values()):
+            continue
+        f1 = {arm: value["parts"][part]["f1"] for arm, value in found.items() if value}
+        control = max((f1[arm] or 0 for arm in ("baseline", "replay_only") if arm in f1), default=0)
+        mine = f1.get("refined")
+        rows[f"{part}, extreme (F1)"] = {
+            **{arm: "" if value is None else f"{value:.3f}" for arm, value in f1.items()},
+            "gain": "" if mine is None else f"{mine - control:+.3f}",
+            "share of the gap": "",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def label_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Labels of the capture views: a stratum a row; raw, each round, the ceiling, the gain."""
+    labels = report["labels"]
+    columns = {
+        "raw": labels["raw"],
+        **{f"refined {name}": row for name, row in labels["refined_by_round"].items()},
+        "ceiling": labels["ceiling"],
+    }
+    rows = {}
+    for stratum in STRATA:
+        if labels["raw"][stratum] is None:
+            continue
+        rows[TITLES[stratum]] = {
+            **{name: _interval(row[stratum]) for name, row in columns.items()},
+            "gain": _interval(labels["gain"][stratum], sign=True),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def class_table(report: Mapping[str, Any], stratum: str = "extreme") -> pd.DataFrame:
+    """IoU of each class in a stratum, a class a row, an arm a column."""
+    arms = [arm for arm in ARMS if (report["arms"].get(arm) or {}).get(stratum)]
+    if not arms:
+        return pd.DataFrame()
+    per_class = {arm: report["arms"][arm][stratum]["per_class"] for arm in arms}
+    names = per_class[arms[0]]
+    frame = {arm: {name: per_class[arm][name]["iou"] for name in names} for arm in arms}
+    return pd.DataFrame(frame, dtype=float)
+
+
+def agreement_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Agreement between views: a stratum a row; raw and refined, shares of pixels."""
+    frame = pd.DataFrame(report["agreement"], index=list(STRATA), dtype=float)
+    return frame.dropna(how="all").rename(index=TITLES)
+
+
+def _interval(value: Mapping[str, Any] | None, sign: bool = False) -> str:
+    if value is None or value["miou"] is None:
+        return ""
+    spec = "+.3f" if sign else ".3f"
+    text = format(value["miou"], spec)
+    if value["low"] is None:
+        return text
+    return f"{text} [{value['low']:{spec}}, {value['high']:{spec}}]"

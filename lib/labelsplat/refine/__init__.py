@@ -1,0 +1,28 @@
+"""From noisy predictions of single views to labels that all views agree on."""
+
+from labelsplat.refine.discretise import area_factors, discretise, ear_factors, remove_specks
+from labelsplat.refine.lift import Lift, ceiling, confidence, frontalness, render_posteriors
+from labelsplat.refine.novel import draw_images, novel_cameras
+from labelsplat.refine.stage import RefinedSubject, read_refined, refine_round
+from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject, without_holes
+
+__all__ = [
+    "Lift",
+    "RefineSettings",
+    "RefinedSubject",
+    "area_factors",
+    "blend_rounds",
+    "ceiling",
+    "confidence",
+    "discretise",
+    "draw_images",
+    "ear_factors",
+    "frontalness",
+    "lift_subject",
+    "novel_cameras",
+    "read_refined",
+    "refine_round",
+    "remove_specks",
+    "render_posteriors",
+    "without_holes",
+]

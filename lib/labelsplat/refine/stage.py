@@ -1,0 +1,155 @@
+"""The refine stage: refined labels of all capture views, and the auxiliary training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from labelsplat.base import atomic_dir
+from labelsplat.base.layout import Layout
+from labelsplat.capture import Prepared, capture_root
+from labelsplat.labels import CELEBAMASK, read_label_map, write_label_map, write_vocabulary
+from labelsplat.parsing.auxiliary import LabelledViews, write_views
+from labelsplat.parsing.stage import prepared, round_predictions
+from labelsplat.refine.discretise import discretise, ear_factors, remove_specks
+from labelsplat.refine.lift import render_posteriors
+from labelsplat.refine.novel import draw_images, novel_cameras
+from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject
+from labelsplat.splats import Gaussians, write_gaussians
+from labelsplat.splats.stage import read_fit
+
+FIRST = "r1"
+"""The round that predicts with the baseline."""
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedSubject:
+    """One head after refinement.
+
+    Attributes:
+        photos: its V photos, cameras, angles.
+        raw: ``[V, H, W, K]`` the predictions that were lifted.
+        gaussians: geometry, colours and label logits.
+        posteriors: ``[V, H, W, K]`` rendered in the capture views.
+        labels: ``[V, H, W]`` uint8.
+        confidence: ``[V, H, W]`` 0..1.
+    """
+
+    photos: Prepared
+    raw: np.ndarray
+    gaussians: Gaussians
+    posteriors: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+def refine_round(
+    layout: Layout,
+    round_name: str,
+    splats: str,
+    settings: RefineSettings,
+    *,
+    size: int,
+    seed: int,
+) -> tuple[list[RefinedSubject], np.ndarray]:
+    """Refine every capture subject's labels; writes ``refined`` and ``auxiliary`` of the round.
+
+    Args:
+        layout: the project's tree.
+        round_name: e.g. "r2".
+        splats: round whose Gaussians the labels are lifted to.
+        settings: section ``refine`` of params.yaml.
+        size: pixels.
+        seed: of the novel views.
+
+    Returns:
+        the subjects, and the class factors ``[K]`` that they share.
+    """
+    from tqdm.auto import tqdm
+
+    *_, subjects = capture_root(layout)
+    lifted = [
+        _lift(layout, round_name, splats, subject, settings, size)
+        for subject in tqdm(subjects, "lift")
+    ]
+    factors = np.ones(len(CELEBAMASK), np.float32)
+    if settings.class_factors == "ears":
+        factors = ear_factors([item.posteriors for item in lifted], CELEBAMASK)
+    done = [_decide(item, factors, settings) for item in lifted]
+    with atomic_dir(layout.refined(round_name)) as out:
+        write_vocabulary(out / "labels.json", CELEBAMASK)
+        for item in done:
+            folder = out / item.photos.subject
+            for name, labels in zip(item.photos.names, item.labels, strict=True):
+                write_label_map(folder / f"{name}.png", labels, CELEBAMASK)
+            facts = {"factors": factors.tolist(), "vocabulary": CELEBAMASK.name}
+            write_gaussians(folder / "gaussians.safetensors", item.gaussians, facts)
+    with atomic_dir(layout.auxiliary(round_name)) as out:
+        for i, item in enumerate(tqdm(done, "render")):
+            views = LabelledViews(
+                item.photos.subject, tuple(item.photos.names), item.photos.images,
+                item.labels, item.confidence,
+            )  # fmt: skip
+            write_views(out, "captured", views)
+            if settings.novel_views:
+                _, backgrounds = read_fit(layout, splats, item.photos.subject)
+                write_views(
+                    out, "novel", _novel(item, backgrounds, factors, settings, seed + 1000 * i)
+                )
+    return done, factors
+
+
+def _lift(
+    layout: Layout, round_name: str, splats: str, subject: str, settings: RefineSettings, size: int
+) -> RefinedSubject:
+    photos = prepared(layout, subject, size)
+    raw = round_predictions(layout, round_name, "refined", subject).probabilities
+    later = round_name != FIRST
+    if later:
+        first = round_predictions(layout, FIRST, "refined", subject).probabilities
+        raw = blend_rounds(first, raw, photos.angles, settings.blend_power)
+    gaussians, _ = read_fit(layout, splats, subject)
+    features, posteriors = lift_subject(gaussians, photos, raw, settings, later=later)
+    logits = torch.from_numpy(np.log(features))
+    gaussians = replace(gaussians, label_logits=logits)
+    empty = np.zeros(0)
+    return RefinedSubject(photos, raw, gaussians, posteriors, empty, empty)
+
+
+def _labels(
+    posteriors: np.ndarray, factors: np.ndarray, settings: RefineSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    labels, sure = discretise(posteriors, factors, settings.ignore_below)
+    if settings.clean_up:
+        pairs = zip(labels, posteriors * factors, strict=True)
+        labels = np.stack([remove_specks(label, posterior) for label, posterior in pairs])
+    return labels, sure
+
+
+def _decide(item: RefinedSubject, factors: np.ndarray, settings: RefineSettings) -> RefinedSubject:
+    labels, sure = _labels(item.posteriors, factors, settings)
+    return replace(item, labels=labels, confidence=sure)
+
+
+def _novel(
+    item: RefinedSubject,
+    backgrounds: np.ndarray,
+    factors: np.ndarray,
+    settings: RefineSettings,
+    seed: int,
+) -> LabelledViews:
+    photos = item.photos
+    cameras = novel_cameras(photos.cameras, photos.angles, settings.novel_views, seed)
+    features = item.gaussians.label_probabilities.numpy()
+    labels, sure = _labels(render_posteriors(item.gaussians, features, cameras), factors, settings)
+    images = draw_images(item.gaussians, backgrounds, cameras, seed)
+    names = tuple(f"novel{i:03d}" for i in range(len(cameras)))
+    return LabelledViews(photos.subject, names, images, labels, sure)
+
+
+def read_refined(layout: Layout, round_name: str, subject: str, names: list[str]) -> np.ndarray:
+    """Refined labels of a subject's views, ``[V, H, W]`` uint8."""
+    folder = layout.refined(round_name) / subject
+    return np.stack([read_label_map(folder / f"{name}.png", CELEBAMASK) for name in names])

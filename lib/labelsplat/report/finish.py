@@ -1,0 +1,163 @@
+"""The last step after ``dvc repro``: what gathers several stages, and what tells times.
+
+Neither may be a stage's output: times differ at every run and would dirty what depends on them.
+Nothing happens while the inputs are unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+from pathlib import Path
+
+from labelsplat.base.errors import LabelsplatError
+from labelsplat.base.files import atomic_path, read_json, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.report.environment import setup_seconds
+from labelsplat.report.params import read_yaml
+from labelsplat.report.stages import stage_names
+
+_FRONT = "labelsplat.report.front"
+
+
+def finish(root: Path) -> bool:
+    """Write capture.json, timing.json and the front page; whether anything had changed.
+
+    Raises:
+        LabelsplatError: a stage has not run yet.
+    """
+    layout = Layout(Path(root).resolve())
+    stamp = layout.reports / ".finished"
+    inputs = _fingerprint(layout)
+    written = [layout.metrics / "capture.json", layout.metrics / "timing.json"]
+    front = importlib.util.find_spec(_FRONT)
+    if front:
+        written.append(layout.reports / "index.html")
+    done = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+    if done == _done(inputs, written):
+        return False
+
+    names = _expected_stages(layout.root)
+    timings = {name: _timing(layout, name) for name in names}
+    write_json(layout.metrics / "timing.json", gather_timing(timings, setup_seconds(layout.root)))
+    write_json(
+        layout.metrics / "capture.json",
+        {**read_json(layout.capture_counts), "seconds": timings["capture"]["seconds"]},
+    )
+    if front:
+        from labelsplat.report.front import write_front_page
+
+        write_front_page(layout)
+    with atomic_path(stamp) as temporary:
+        temporary.write_text(_done(inputs, written), encoding="utf-8")
+    return True
+
+
+def gather_timing(timings: dict[str, dict], setup: float | None) -> dict:
+    """The content of timing.json from each stage's own timing.
+
+    Args:
+        timings: by stage, as :func:`labelsplat.report.timing.write_timing` wrote them.
+        setup: seconds that ``make setup`` took, None if unknown.
+    """
+    devices = {t["device"] for t in timings.values()}
+    return {
+        "total_seconds": round(sum(t["seconds"] for t in timings.values()), 1),
+        "setup_seconds": setup,
+        # Stages run one after the other: the largest one is the run's peak.
+        "peak_memory_mb": max(t["peak_memory_mb"] for t in timings.values()),
+        "cores": max(t["cores"] for t in timings.values()),
+        # A stage without the parameter (drawing heads, say) always runs on the CPU.
+        "device": "cuda" if "cuda" in devices else "cpu",
+        "stages": {name: t["seconds"] for name, t in timings.items()},
+    }
+
+
+def clear_stale(root: Path, params: dict) -> list[str]:
+    """Remove outputs of stages that are no more, e.g. of a round taken out of params.yaml.
+
+    Evaluation depends on the folders ``models`` and ``work`` as a whole, so such a left-over would
+    go on being evaluated and would miss the run cache. Only paths that dvc.lock lists for a stage
+    that dvc.yaml no longer makes are touched; DVC's cache still holds them.
+    """
+    lock = root / "dvc.lock"
+    if not lock.exists():
+        return []
+    names = set(stage_names(read_yaml(root / "dvc.yaml"), params))
+    gone, kept = [], set()
+    for stage, outs in _locked_outs(lock.read_text(encoding="utf-8")).items():
+        if stage in names:
+            kept.update(outs)
+        else:
+            gone += outs
+    removed = []
+    for path in gone:
+        target = root / path
+        if path in kept or not target.exists():
+            continue
+        if target.is_dir():
+            shutil.rmtree(target)
+            # The round's own folder, now empty, would count as a change, too.
+            if target.parent.parent == root / "work" and not any(target.parent.iterdir()):
+                target.parent.rmdir()
+        else:
+            target.unlink()
+        removed.append(path)
+    return removed
+
+
+def _locked_outs(text: str) -> dict[str, list[str]]:
+    """Output paths of each stage in dvc.lock.
+
+    Read line by line (DVC writes it with fixed indents): a YAML parser in pure Python would take
+    longer than everything else in an unchanged run.
+    """
+    out, stage, section = {}, None, None
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        word = line.strip()
+        if indent == 2 and word.endswith(":"):
+            stage = word[:-1].strip("'\"")
+            out[stage] = []
+        elif indent == 4 and not word.startswith("-"):
+            section = word.partition(":")[0]
+        elif section == "outs" and word.startswith("- path: "):
+            out[stage].append(word.removeprefix("- path: ").strip("'\""))
+    return out
+
+
+def _expected_stages(root: Path) -> list[str]:
+    return stage_names(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml"))
+
+
+def _timing(layout: Layout, name: str) -> dict:
+    path = layout.timing / f"{name.replace('@', '_')}.json"
+    if not path.exists():
+        raise LabelsplatError(
+            f"stage {name} has not run", where=layout.relative(path), remedy="Run: make repro"
+        )
+    return read_json(path)
+
+
+def _fingerprint(layout: Layout) -> str:
+    """Hash of all that the metrics and the front page are made of."""
+    files = [layout.root / "params.yaml", layout.root / "dvc.yaml", layout.capture_counts]
+    for folder in (layout.timing, layout.figures, layout.tables, layout.metrics):
+        files += sorted(p for p in folder.rglob("*") if p.is_file())
+    files += sorted(Path(__file__).parent.glob("*front*"))
+    made_here = {layout.metrics / "capture.json", layout.metrics / "timing.json"}
+    digest = hashlib.sha256(str(setup_seconds(layout.root)).encode())
+    for path in files:
+        if path.is_file() and path not in made_here:
+            digest.update(f"{path.relative_to(path.parents[1])}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _done(inputs: str, written: list[Path]) -> str:
+    lines = [inputs]
+    for path in written:
+        content = path.read_bytes() if path.exists() else b""
+        lines.append(f"{path.name} {hashlib.sha256(content).hexdigest()}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,185 @@
+"""Sentences of the front page that follow from the figures: the answer, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labelsplat.report.front_numbers import (
+    STRATA,
+    Estimate,
+    Metrics,
+    difference,
+    percent,
+    score,
+    signed,
+)
+
+_NOISE = 0.01
+"""Differences below this are called none: fine-tunes with another seed differ by as much."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the reader takes away.
+
+    Attributes:
+        verdict: a word or three.
+        text: the sentence behind it.
+        tone: ``good``, ``poor`` or ``none`` (nothing to judge by).
+    """
+
+    verdict: str
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A large figure: its name, the figure, and a line of smaller print."""
+
+    name: str
+    figure: str
+    note: str
+
+
+def answer(metrics: Metrics) -> Answer:
+    """The question's answer, as far as the metrics hold one."""
+    if not metrics.evaluated:
+        return Answer("Not evaluated yet.", "Run make repro: the last stage scores the arms.", "none")
+    if not metrics.has_truth:
+        return Answer(
+            "No truth.",
+            "These photos come without true labels, so nothing can be scored. The pictures and the "
+            "chapters below show what refinement did to them.",
+            "none",
+        )
+    gain, control = metrics.gain("extreme"), metrics.control("extreme")
+    refined = metrics.arm("refined", "extreme").value
+    if gain.value is None or control is None or refined is None:
+        return Answer(
+            "No answer.",
+            "The parsers could not be compared at extreme poses: no test view with true labels "
+            "stands there.",
+            "none",
+        )
+    heads = metrics.count("identities", "test")
+    where = f"On {heads} heads that nobody trained on" if heads else "On unseen heads"
+    verb = "rises" if gain.value > 0 else "goes"
+    text = (
+        f"{where}, the parser's mIoU at extreme poses {verb} from "
+        f"{score(metrics.arm(control, 'extreme').value)} to {score(refined)} "
+        f"({signed(gain.value)}{interval(gain, signed)})."
+    )
+    gap = metrics.gap("extreme")
+    if gap is not None:
+        text += f" That is {percent(gap)} of what true labels of the same photos would have brought."
+    if gain.low is None:
+        return Answer("No interval.", text, "none")
+    if gain.low > 0:
+        return Answer("Yes, on these heads.", text, "good")
+    return Answer("Not shown by this run.", f"{text} The interval reaches down to zero.", "poor")
+
+
+def interval(estimate: Estimate, show=score) -> str:
+    """``, 95 % interval a to b``; empty where it is not known."""
+    if not estimate.has_interval:
+        return ""
+    return f", 95 % interval {show(estimate.low)} to {show(estimate.high)}"
+
+
+def tiles(metrics: Metrics) -> list[Tile]:
+    """Large figures for the top of the page; only those that are known."""
+    out = []
+    gain = metrics.gain("extreme")
+    if gain.value is not None:
+        ends = f"95 %: {signed(gain.low)} to {signed(gain.high)}" if gain.has_interval else ""
+        out.append(Tile("Parser, extreme poses", signed(gain.value), f"mIoU on unseen heads. {ends}"))
+    if (gap := metrics.gap("extreme")) is not None:
+        out.append(Tile("Gap to true labels", percent(gap), "recovered at extreme poses"))
+    raw, refined = metrics.label("raw", "yaw60"), metrics.label("refined", "yaw60")
+    if raw is not None and refined is not None:
+        out.append(Tile("Labels in profile", f"{score(raw)} → {score(refined)}", "mIoU, raw → refined"))
+    front = metrics.gain("standard").value
+    if front is not None:
+        out.append(Tile("Parser, standard poses", signed(front), "mIoU: what it costs at the front"))
+    return out
+
+
+def findings(metrics: Metrics) -> list[str]:
+    """What did not work or is left to do, one sentence a finding, worked out from the figures."""
+    out = []
+    for stratum in ("extreme", "yaw60", "pitch30", "middle", "all"):
+        gain = metrics.gain(stratum)
+        name = STRATA[stratum][0].removeprefix("– ").lower()
+        if gain.value is not None and gain.low is not None and gain.low <= 0:
+            out.append(
+                f"Views “{name}”: the gain of {signed(gain.value)} is not secured, its interval "
+                f"starts at {signed(gain.low)}."
+            )
+    front = metrics.gain("standard").value
+    if front is not None and front < 0:
+        out.append(
+            f"Standard poses lose {score(-front)} against the better control: half of each "
+            "fine-tuning batch is no longer frontal."
+        )
+    out += _arms_that_brought_nothing(metrics)
+    out += _labels(metrics)
+    out += _classes(metrics)
+    rest = difference(metrics.arm("oracle", "extreme").value, metrics.arm("refined", "extreme").value)
+    if rest is not None and rest > 0:
+        out.append(f"At extreme poses {score(rest)} is still missing to the oracle.")
+    return out
+
+
+def _arms_that_brought_nothing(metrics: Metrics) -> list[str]:
+    out = []
+    control = metrics.control("extreme")
+    base = metrics.arm(control, "extreme").value if control else None
+    own = difference(metrics.arm("self_training", "extreme").value, base)
+    if own is not None and own < _NOISE:
+        out.append(
+            f"Self-training on the raw predictions moves extreme poses by {signed(own)} against "
+            "the better control: without refinement there is nothing to learn from these photos."
+        )
+    novel = difference(
+        metrics.arm("refined_novel", "extreme").value, metrics.arm("refined", "extreme").value
+    )
+    if novel is not None and novel < _NOISE:
+        out.append(f"Rendered novel views brought nothing further at extreme poses ({signed(novel)}).")
+    return out
+
+
+def _labels(metrics: Metrics) -> list[str]:
+    out = []
+    for stratum, (name, _) in STRATA.items():
+        change = difference(metrics.label("refined", stratum), metrics.label("raw", stratum))
+        if change is not None and change < 0:
+            out.append(
+                f"Refinement made the labels worse for “{name.removeprefix('– ').lower()}” "
+                f"({signed(change)})."
+            )
+    rest = difference(metrics.label("ceiling", "all"), metrics.label("refined", "all"))
+    if rest is not None and rest > 0:
+        out.append(
+            f"Refined labels stay {score(rest)} below their ceiling, the true labels lifted to the "
+            "same Gaussians and rendered."
+        )
+    return out
+
+
+def _classes(metrics: Metrics) -> list[str]:
+    refined = metrics.classes("refined", "extreme")
+    refined.pop("background", None)
+    control = metrics.control("extreme")
+    before = metrics.classes(control, "extreme") if control else {}
+    out = []
+    if refined:
+        weak = sorted(refined, key=refined.get)[:4]
+        listed = ", ".join(f"{name} {score(refined[name])}" for name in weak)
+        out.append(f"Weakest classes of the refined parser at extreme poses (IoU): {listed}.")
+    lost = {name: refined[name] - before[name] for name in refined if name in before}
+    lost = {name: change for name, change in lost.items() if change < -_NOISE}
+    if lost:
+        listed = ", ".join(f"{n} {signed(lost[n])}" for n in sorted(lost, key=lost.get)[:6])
+        out.append(f"Classes that got worse there: {listed}.")
+    return out

@@ -1,0 +1,145 @@
+"""What dvc.yaml says of a stage: its dependencies, outputs and tracked parameters.
+
+DVC is imported inside the functions: it takes a second or two, and `labelsplat check` and `finish`
+do without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelsplat.base.errors import LabelsplatError, ParameterError
+
+_CODE = ("lib/", "notebooks/", "requirements.lock")
+_NOISE = {"__pycache__", ".ipynb_checkpoints"}
+_NOISE_SUFFIXES = {".pyc", ".nbi", ".nbc"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of dvc.yaml, a ``foreach`` resolved.
+
+    Attributes:
+        name: as DVC calls it, e.g. ``predict@r1``.
+        deps: paths relative to the project, as in dvc.yaml, parameters left out.
+        outs: paths of outputs, metrics and plots.
+        params: tracked values, nested as in params.yaml.
+    """
+
+    name: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: dict
+
+    @property
+    def round(self) -> str | None:
+        """The round that a stage under ``foreach`` belongs to."""
+        return self.name.partition("@")[2] or None
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name, e.g. ``predict_r1``."""
+        return self.name.replace("@", "_")
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Dependencies that people edit: notebook, library, lock file."""
+        return tuple(d for d in self.deps if d.startswith(_CODE))
+
+    def out_in(self, folder: str) -> str:
+        """The one output that lies in ``folder``, e.g. its page in ``reports/html``."""
+        found = [out for out in self.outs if out.startswith(f"{folder}/")]
+        if len(found) != 1:
+            raise LabelsplatError(
+                f"stage {self.name} has {len(found)} outputs in {folder}, expected one",
+                where="dvc.yaml",
+            )
+        return found[0]
+
+    def variables(self) -> dict:
+        """The notebook's variables: sections as dicts, its own round's keys at the top."""
+        values = dict(self.params)
+        if self.round:
+            values |= values.pop("rounds", {}).get(self.round, {})
+            values["round"] = self.round
+        return values
+
+
+def load_stage(root: Path, name: str) -> Stage:
+    """Read one stage from dvc.yaml, its parameters through DVC's public API.
+
+    Raises:
+        LabelsplatError: dvc.yaml has no such stage, or DVC cannot read it.
+    """
+    import dvc.api
+    from dvc.dependency import ParamsDependency
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            found = {stage.name: stage for stage in repo.stage.collect()}
+            if name not in found:
+                raise LabelsplatError(
+                    f"no stage {name!r}", where="dvc.yaml", remedy=f"Known: {', '.join(found)}"
+                )
+            stage = found[name]
+            deps = [d.def_path for d in stage.deps if not isinstance(d, ParamsDependency)]
+            outs = [o.def_path for o in stage.outs]
+        # Only what the stage tracks: whatever else reached a notebook, DVC would not see change.
+        # (It looks for params.yaml in the working directory, whatever its `repo` says.)
+        with contextlib.chdir(root):
+            params = dvc.api.params_show(stages=name) if _tracks(stage) else {}
+    except DvcException as error:
+        raise LabelsplatError(f"DVC: {error}", where="dvc.yaml") from None
+    return Stage(name, tuple(dict.fromkeys(deps)), tuple(outs), params)
+
+
+def _tracks(stage: object) -> bool:
+    from dvc.dependency import ParamsDependency
+
+    return any(isinstance(d, ParamsDependency) for d in stage.deps)
+
+
+def code_hashes(root: Path, paths: tuple[str, ...]) -> dict[str, str]:
+    """Hash of every file at or below ``paths``, by path; what appears by itself is left out."""
+    out = {}
+    for path in paths:
+        start = root / path
+        files = sorted(start.rglob("*")) if start.is_dir() else [start]
+        for file in files:
+            noise = _NOISE.intersection(file.parts) or file.suffix in _NOISE_SUFFIXES
+            if file.is_file() and not noise:
+                out[file.relative_to(root).as_posix()] = hashlib.sha256(
+                    file.read_bytes()
+                ).hexdigest()
+    return out
+
+
+def stage_names(dvc_yaml: dict, params: dict) -> list[str]:
+    """Names of all stages as DVC makes them, worked out without importing DVC.
+
+    Args:
+        dvc_yaml: the parsed dvc.yaml.
+        params: the parsed params.yaml.
+
+    Raises:
+        ParameterError: a ``foreach`` names something that params.yaml lacks.
+    """
+    names = []
+    for name, stage in dvc_yaml.get("stages", {}).items():
+        if "foreach" not in stage:
+            names.append(name)
+            continue
+        over = stage["foreach"]
+        if isinstance(over, str):
+            key = re.fullmatch(r"\$\{(\w+)\}", over)
+            if key is None or key[1] not in params:
+                raise ParameterError(f"foreach {over} of stage {name} is no parameter")
+            over = params[key[1]]
+        names += [f"{name}@{key}" for key in over]
+    return names

@@ -1,0 +1,185 @@
+"""How fast the engines are: ``python -m labelsplat.splats.bench``.
+
+Prints a table and writes ``reports/metrics/bench_splats.json``. All engines draw the same scene in
+turn, round after round, so that a busy machine slows them alike: trust the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+import torch
+
+from labelsplat.base import write_json
+from labelsplat.capture.cameras import Camera
+from labelsplat.splats.camera_batch import CameraBatch
+from labelsplat.splats.gaussians import Gaussians
+from labelsplat.splats.rendering import render
+
+SIZES = (  # Gaussians, pixels, channels
+    (10_000, 256, 3),
+    (10_000, 256, 15),
+    (50_000, 256, 3),
+    (50_000, 512, 3),
+    (50_000, 512, 15),
+)
+RADII = (0.085, 0.12, 0.10)  # metres, about a head
+
+
+@dataclass(frozen=True)
+class Lap:
+    """Milliseconds of one forward pass, and of forward and backward together."""
+
+    forward: float
+    total: float
+
+
+def scene(count: int, channels: int, seed: int = 0) -> tuple[Gaussians, torch.Tensor]:
+    """A head-sized ellipsoid shell of disc-like Gaussians, and features ``[N, channels]``."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    radii = torch.tensor(RADII, dtype=torch.float64)
+    means = torch.nn.functional.normalize(normal(count, 3), dim=-1) * radii
+    means = means * (1 + 0.03 * normal(count, 1))
+    # Thomsen's approximation of the ellipsoid's area gives the mean distance of neighbours.
+    a, b, c = RADII
+    mean_power = ((a * b) ** 1.6 + (a * c) ** 1.6 + (b * c) ** 1.6) / 3
+    spacing = math.sqrt(4 * math.pi * mean_power ** (1 / 1.6) / count)
+    log_scales = math.log(0.7 * spacing) + 0.45 * normal(count, 3)
+    log_scales[:, 2] += math.log(0.3)
+    quaternions = normal(count, 4)
+    opacity_logits = 1.5 * normal(count)
+    features = torch.rand(count, channels, generator=draw, dtype=torch.float64)
+    colours = features[:, :3].clone()
+    gaussians = Gaussians(means, quaternions, log_scales, opacity_logits, colours)
+    return gaussians.to(torch.float32), features.to(torch.float32)
+
+
+def camera(
+    size: int, azimuth: float = 0.3, elevation: float = 0.1, distance: float = 0.6
+) -> Camera:
+    """A camera that sees the scene fill 80 % of the image's height; angles in radians."""
+    ca, sa, ce, se = *_cos_sin(azimuth), *_cos_sin(elevation)
+    eye = distance * np.array([ce * sa, se, ce * ca])
+    forward = -eye / np.linalg.norm(eye)
+    right = np.cross(forward, [0.0, 1.0, 0.0])
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    focal = 0.8 * size * distance / (2 * RADII[1])
+    intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    return Camera(rotation, -rotation @ eye, intrinsics, size, size)
+
+
+def _cos_sin(angle: float) -> tuple[float, float]:
+    return math.cos(angle), math.sin(angle)
+
+
+def _lap(gaussians: Gaussians, cameras: CameraBatch, features: torch.Tensor, engine: str) -> Lap:
+    """Draw once and send a gradient of ones back."""
+    leaves = gaussians.apply(lambda t: t.detach().requires_grad_())
+    features = features.detach().requires_grad_()
+    start = time.perf_counter()
+    drawn = render(leaves, cameras, features, engine=engine)
+    middle = time.perf_counter()
+    ones = [torch.ones_like(drawn.features), torch.ones_like(drawn.alpha)]
+    torch.autograd.backward([drawn.features, drawn.alpha], ones)
+    end = time.perf_counter()
+    return Lap(1e3 * (middle - start), 1e3 * (end - start))
+
+
+def measure(
+    count: int, size: int, channels: int, rounds: int, threads: tuple[int, ...] = (1, 2)
+) -> list[dict]:
+    """Median times of one size: cpu at each number of threads, and the reference at one."""
+    gaussians, features = scene(count, channels)
+    cameras = CameraBatch.of(camera(size))
+    available = numba.config.NUMBA_NUM_THREADS
+    contests = [("cpu", t) for t in threads if t <= available] + [("reference", 1)]
+    laps: dict[tuple[str, int], list[Lap]] = {contest: [] for contest in contests}
+    before = torch.get_num_threads(), numba.get_num_threads()
+    try:
+        for turn in range(rounds + 1):  # the first warms caches and compiles
+            for engine, number in contests:
+                if engine == "reference" and turn > max(1, rounds // 4):
+                    continue  # slow, and its times scatter less
+                torch.set_num_threads(number)
+                numba.set_num_threads(number)
+                lap = _lap(gaussians, cameras, features, engine)
+                if turn > 0:
+                    laps[engine, number].append(lap)
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
+    return [
+        {
+            "engine": engine,
+            "n": count,
+            "size": size,
+            "channels": channels,
+            "threads": number,
+            "forward_ms": round(float(np.median([lap.forward for lap in times])), 3),
+            "total_ms": round(float(np.median([lap.total for lap in times])), 3),
+        }
+        for (engine, number), times in laps.items()
+    ]
+
+
+def sgemm_gflops(size: int = 1024, rounds: int = 10) -> float:
+    """What one thread reaches at best: billions of operations a second of a float32 product."""
+    a = torch.rand(size, size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds = min(_seconds(lambda: a @ a) for _ in range(rounds))
+    finally:
+        torch.set_num_threads(before)
+    return 2 * size**3 / seconds / 1e9
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as text, with each one's speed against the reference of its size."""
+    lines = ["     n  size   D  engine     threads  forward ms    total ms   x reference"]
+    for row in rows:
+        same = [r for r in rows if all(r[k] == row[k] for k in ("n", "size", "channels"))]
+        slow = next(r["total_ms"] for r in same if r["engine"] == "reference")
+        lines.append(
+            f"{row['n']:6d}  {row['size']:4d}  {row['channels']:2d}  {row['engine']:9s}"
+            f"  {row['threads']:7d}  {row['forward_ms']:10.2f}  {row['total_ms']:10.2f}"
+            f"  {slow / row['total_ms']:11.1f}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="labelsplat.splats.bench", description=main.__doc__)
+    parser.add_argument("--output", type=Path, default=Path("reports/metrics/bench_splats.json"))
+    parser.add_argument("--rounds", type=int, default=12, help="times each engine draws a size")
+    parser.add_argument("--quick", action="store_true", help="the smallest size, four rounds")
+    options = parser.parse_args(arguments)
+    sizes, rounds = (SIZES[:1], 4) if options.quick else (SIZES, options.rounds)
+    rows = [row for size in sizes for row in measure(*size, rounds)]
+    gflops = sgemm_gflops()
+    print(table(rows))
+    print(f"sgemm, one thread: {gflops:.1f} GFLOP/s")
+    write_json(options.output, {"sgemm_gflops": round(gflops, 2), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The Numba renderer as differentiable torch functions.
+
+Two functions, as in gsplat: ``Project`` (Gaussians to the image planes) and ``Blend`` (drawing).
+Between them lie ``means2d``, an ordinary tensor of the graph: ``retain_grad()`` on it gives the
+screen-space gradients that densification goes by.
+
+Threads: ``numba.set_num_threads`` sets how many are used; results do not depend on it. Numba's
+"workqueue" threading layer must not be entered by two Python threads at once: use processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelsplat.base import LabelsplatError
+from labelsplat.splats.cpu import simd
+from labelsplat.splats.cpu.binning import TileLists, tile_lists
+from labelsplat.splats.cpu.blending import blend
+from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients, gather_gradients
+from labelsplat.splats.cpu.projection import CHUNK, RECORD, pack_camera, project
+from labelsplat.splats.cpu.projection_gradients import project_gradients
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedView:
+    """The Gaussians in one view, projected, sorted and binned: all that drawing needs.
+
+    Attributes:
+        lanes: vector width that the kernels are compiled for.
+        width, height: of the image in pixels.
+        records: ``[N, RECORD]``, see ``projection``.
+        boxes: ``[N, 4]`` int32 tile boxes, and radii: ``[N, 2]`` int32, see ``project``.
+        lists: the Gaussians of each tile.
+    """
+
+    lanes: simd.Lanes
+    width: int
+    height: int
+    records: np.ndarray
+    boxes: np.ndarray
+    radii: np.ndarray
+    lists: TileLists
+
+    def draw(self, features: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image ``[H, W, D]`` and alpha ``[H, W]`` of ``features [N, D]``."""
+        kind = self.records.dtype
+        image = np.empty((self.height, self.width, features.shape[1]), kind)
+        alpha = np.empty((self.height, self.width), kind)
+        starts, items = self.lists.starts, self.lists.items
+        blend(self.lanes, starts, items, self.records, features, background, image, alpha)
+        return image, alpha
+
+    def gradients(
+        self,
+        features: np.ndarray,
+        background: np.ndarray,
+        by_image: np.ndarray,
+        by_alpha: np.ndarray,
+        d_opacities: np.ndarray,
+        d_features: np.ndarray,
+        geometry: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients by means2d ``[N, 2]`` and conics ``[N, 3]``; adds to the last two arrays."""
+        n, kind = len(self.records), self.records.dtype
+        channels = (by_image.shape[2] + 3) // 4 * 4
+        stride = channels + (GEOMETRY if geometry else 0)
+        rows = np.empty(len(self.lists.items) * stride, kind)
+        starts, items, order, gather_starts, gather = self.lists
+        blend_gradients(
+            self.lanes, starts, items, self.records, features, background, by_image, by_alpha,
+            geometry, rows,
+        )  # fmt: skip
+        d_means2d = np.zeros((n if geometry else 0, 2), kind)
+        d_conics = np.zeros((n if geometry else 0, 3), kind)
+        gather_gradients(
+            order, gather_starts, gather, rows, geometry, d_means2d, d_conics, d_opacities,
+            d_features,
+        )  # fmt: skip
+        return d_means2d, d_conics
+
+    def transpose(self, image: np.ndarray) -> np.ndarray:
+        """``[N, D]``: each Gaussian's sum of blending weight times pixel of ``image [H, W, D]``."""
+        kind, channels = self.records.dtype, image.shape[2]
+        sums = np.zeros((len(self.records), channels), kind)
+        unused = np.zeros((0, channels), kind)
+        alpha = np.zeros((self.height, self.width), kind)
+        background = np.zeros(channels, kind)
+        self.gradients(
+            unused, background, image, alpha, np.zeros((0, 1), kind), sums, geometry=False
+        )
+        return sums
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
+
+
+class Project(torch.autograd.Function):
+    """Means, quaternions, scales, opacities, cameras to means2d, conics and depths of V views.
+
+    ``views`` (a list) is filled with one ``ProjectedView`` a camera.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, means, quaternions, scales, opacities, view_matrices, intrinsics, width, height, views
+    ):
+        lanes = simd.lanes()
+        m, q, s = _array(means), _array(quaternions), _array(scales)
+        o = _array(opacities).reshape(-1, 1)
+        kind, n, v = m.dtype, len(m), len(view_matrices)
+        with np.errstate(divide="ignore"):
+            levels = np.log(o * kind.type(255))
+        cameras = [
+            pack_camera(a, b)
+            for a, b in zip(_array(view_matrices), _array(intrinsics), strict=True)
+        ]
+        means2d, conics = np.empty((v, n, 2), kind), np.empty((v, n, 3), kind)
+        depths = np.empty((v, n, 1), kind)
+        for i, camera in enumerate(cameras):
+            records, boxes = np.empty((n, RECORD), kind), np.empty((n, 4), np.int32)
+            radii = np.empty((n, 2), np.int32)
+            project(
+                lanes, m, q, s, o, levels, camera, width, height,
+                means2d[i], conics[i], depths[i], records, boxes, radii,
+            )  # fmt: skip
+            lists = tile_lists(depths[i], boxes, width, height)
+            views.append(ProjectedView(lanes, width, height, records, boxes, radii, lists))
+        ctx.save_for_backward(means, quaternions, scales)
+        ctx.saved = (cameras, conics, list(views))
+        return tuple(map(torch.from_numpy, (means2d, conics, depths)))
+
+    @staticmethod
+    def backward(ctx, d_means2d, d_conics, d_depths):
+        m, q, s = map(_array, ctx.saved_tensors)
+        cameras, conics, views = ctx.saved
+        by_camera = any(ctx.needs_input_grad[4:6])
+        d_means, d_quaternions, d_scales = np.zeros_like(m), np.zeros_like(q), np.zeros_like(s)
+        d_means2d, d_conics, d_depths = map(_array, (d_means2d, d_conics, d_depths))
+        d_view, d_intrinsics = np.zeros((len(views), 4, 4)), np.zeros((len(views), 3, 3))
+        for i, view in enumerate(views):
+            d_camera = np.zeros((-(-len(m) // CHUNK) if by_camera else 0, 16), m.dtype)
+            project_gradients(
+                view.lanes, m, q, s, cameras[i], view.width, view.height, conics[i], view.boxes,
+                d_means2d[i], d_conics[i], d_depths[i], d_means, d_quaternions, d_scales,
+                by_camera, d_camera,
+            )  # fmt: skip
+            total = d_camera.sum(0, dtype=np.float64)
+            d_view[i, :3, :3], d_view[i, :3, 3] = total[:9].reshape(3, 3), total[9:12]
+            d_intrinsics[i, [0, 1, 0, 1], [0, 1, 2, 2]] = total[12:]
+        by_gaussians = map(torch.from_numpy, (d_means, d_quaternions, d_scales))
+        # The conics already carry the scales; opacities only decide what is drawn at all.
+        cameras = (torch.from_numpy(g.astype(m.dtype)) for g in (d_view, d_intrinsics))
+        return (*by_gaussians, None, *(cameras if by_camera else (None, None)), None, None, None)
+
+
+class Blend(torch.autograd.Function):
+    """Means2d, conics, opacities, features and backgrounds to images and alphas of V views."""
+
+    @staticmethod
+    def forward(ctx, means2d, conics, opacities, features, backgrounds, views):
+        """features ``[N, D]`` or ``[V, N, D]``, backgrounds ``[V, D]``."""
+        f, b = _array(features), _array(backgrounds)
+        kind, (height, width) = f.dtype, (views[0].height, views[0].width)
+        images = np.empty((len(views), height, width, f.shape[-1]), kind)
+        alphas = np.empty((len(views), height, width), kind)
+        for i, view in enumerate(views):
+            images[i], alphas[i] = view.draw(f if f.ndim == 2 else f[i], b[i])
+        out = torch.from_numpy(images), torch.from_numpy(alphas)
+        # Through torch, which then notices when features are changed before the backward pass.
+        ctx.save_for_backward(features, backgrounds, out[1])
+        ctx.views, ctx.opacities = views, opacities.shape
+        ctx.set_materialize_grads(False)
+        return out
+
+    @staticmethod
+    def backward(ctx, d_images, d_alphas):
+        features, backgrounds, alphas = ctx.saved_tensors
+        f, b, views = _array(features), _array(backgrounds), ctx.views
+        kind, n, v = f.dtype, len(views[0].records), len(views)
+        shape = (v, views[0].height, views[0].width)
+        d_images = np.zeros((*shape, f.shape[-1]), kind) if d_images is None else _array(d_images)
+        d_alphas = np.zeros(shape, kind) if d_alphas is None else _array(d_alphas)
+        geometry = any(ctx.needs_input_grad[:3])
+        d_means2d = np.zeros((v, n, 2), kind) if geometry else None
+        d_conics = np.zeros((v, n, 3), kind) if geometry else None
+        d_opacities, d_features = np.zeros((n if geometry else 0, 1), kind), np.zeros_like(f)
+        for i, view in enumerate(views):
+            of_view = (f, d_features) if f.ndim == 2 else (f[i], d_features[i])
+            gradients = view.gradients(
+                of_view[0], b[i], d_images[i], d_alphas[i], d_opacities, of_view[1], geometry
+            )
+            if geometry:
+                d_means2d[i], d_conics[i] = gradients
+        d_backgrounds = None
+        if ctx.needs_input_grad[4]:
+            light = 1 - _array(alphas)
+            d_backgrounds = torch.from_numpy(np.einsum("vhw,vhwd->vd", light, d_images))
+        out = [None if g is None else torch.from_numpy(g) for g in (d_means2d, d_conics)]
+        d_opacities = torch.from_numpy(d_opacities).reshape(ctx.opacities) if geometry else None
+        return (*out, d_opacities, torch.from_numpy(d_features), d_backgrounds, None)
+
+
+def check_tensors(*tensors: Tensor) -> None:
+    """Refuse what the kernels cannot read.
+
+    Raises:
+        LabelsplatError: a tensor is not on the CPU, or not float32 or float64 like the others.
+    """
+    kinds = {(t.device.type, t.dtype) for t in tensors}
+    if len(kinds) != 1 or kinds & {("cpu", torch.float32), ("cpu", torch.float64)} != kinds:
+        found = ", ".join(sorted(f"{device} {dtype}" for device, dtype in kinds))
+        raise LabelsplatError(
+            f"the cpu engine got tensors of {found}",
+            where="render",
+            remedy="Pass CPU tensors of one type, float32 or float64.",
+        )
+
+
+def rasterize(
+    means: Tensor,
+    quaternions: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    view_matrices: Tensor,
+    intrinsics: Tensor,
+    width: int,
+    height: int,
+    backgrounds: Tensor,
+    with_depth: bool,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+    """Engine interface, see ``labelsplat.splats.rendering``.
+
+    Raises:
+        LabelsplatError: tensors that are not on the CPU or not of one floating type.
+    """
+    check_tensors(
+        means, quaternions, scales, opacities, features, view_matrices, intrinsics, backgrounds
+    )
+    views: list[ProjectedView] = []
+    means2d, conics, depths = Project.apply(
+        means, quaternions, scales, opacities, view_matrices, intrinsics, width, height, views
+    )
+    if with_depth:
+        features = torch.cat([features.expand(len(views), -1, -1), depths], -1)
+        backgrounds = torch.cat([backgrounds, backgrounds.new_zeros(len(views), 1)], -1)
+    images, alphas = Blend.apply(means2d, conics, opacities, features, backgrounds, views)
+    depth = images[..., -1] if with_depth else None
+    images = images[..., :-1] if with_depth else images
+    radii = torch.from_numpy(np.stack([view.radii for view in views]))
+    return images, alphas, depth, means2d, radii

@@ -1,0 +1,143 @@
+"""A scene of 3D Gaussians, and its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from labelsplat.base import LabelsplatError, ParameterError, atomic_path
+
+FORMAT = "labelsplat.gaussians.1"
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """N Gaussians as they are optimised: unconstrained numbers, activated by the properties.
+
+    Attributes:
+        means: ``[N, 3]`` centres in world units.
+        quaternions: ``[N, 4]`` w, x, y, z; rotation of the Gaussian's axes into the world. Any
+            length but zero: they are normalised where they are used.
+        log_scales: ``[N, 3]`` natural logarithms of the standard deviations along the axes.
+        opacity_logits: ``[N]`` opacity before the sigmoid.
+        colours: ``[N, 3]`` RGB, 0 to 1 (sRGB, as in the photos), the same from every side.
+        label_logits: ``[N, K]`` logits of K classes, or None.
+
+    Raises:
+        ParameterError: shapes that do not fit together.
+    """
+
+    means: Tensor
+    quaternions: Tensor
+    log_scales: Tensor
+    opacity_logits: Tensor
+    colours: Tensor
+    label_logits: Tensor | None = None
+
+    def __post_init__(self):
+        n = self.means.shape[0] if self.means.ndim else -1
+        wanted = {
+            "means": (n, 3),
+            "quaternions": (n, 4),
+            "log_scales": (n, 3),
+            "opacity_logits": (n,),
+            "colours": (n, 3),
+        }
+        if self.label_logits is not None:
+            wanted["label_logits"] = (n, self.label_logits.shape[-1])
+        for name, shape in wanted.items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise ParameterError(f"shape {found}, wanted {shape}", where=f"Gaussians.{name}")
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def scales(self) -> Tensor:
+        """``[N, 3]`` standard deviations along the axes, world units."""
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Tensor:
+        """``[N]`` between 0 and 1."""
+        return self.opacity_logits.sigmoid()
+
+    @property
+    def label_probabilities(self) -> Tensor | None:
+        """``[N, K]`` that sum to one, or None."""
+        return None if self.label_logits is None else self.label_logits.softmax(-1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by attribute name, without absent ones."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {name: tensor for name, tensor in pairs if tensor is not None}
+
+    def apply(self, function: Callable[[Tensor], Tensor]) -> Gaussians:
+        """New Gaussians with ``function`` applied to each tensor."""
+        return Gaussians(**{name: function(t) for name, t in self.tensors().items()})
+
+    def select(self, mask: Tensor) -> Gaussians:
+        """Those of a boolean mask ``[N]`` or of indices, in that order."""
+        return self.apply(lambda tensor: tensor[mask])
+
+    def finite(self) -> Tensor:
+        """``[N]`` bool: which Gaussians have no NaN and no infinity in any of their numbers."""
+        return finite_rows(*self.tensors().values())
+
+    def to(self, *args, **kwargs) -> Gaussians:
+        """As ``torch.Tensor.to``: another device or type."""
+        return self.apply(lambda tensor: tensor.to(*args, **kwargs))
+
+    def detach(self) -> Gaussians:
+        """The same numbers outside any graph."""
+        return self.apply(torch.Tensor.detach)
+
+
+def finite_rows(*tensors: Tensor) -> Tensor:
+    """``[N]`` bool: which rows of tensors ``[N, ...]`` are finite throughout.
+
+    Numbers whose sum overflows count as infinite.
+    """
+    rows = [t.detach().reshape(len(t), -1) for t in tensors]
+    return torch.isfinite(torch.cat(rows, 1).sum(1))
+
+
+def write_gaussians(path: str | Path, gaussians: Gaussians, metadata: dict | None = None) -> None:
+    """Write ``.safetensors`` with ``metadata`` (anything JSON can hold), whole or not at all."""
+    tensors = {
+        name: t.detach().cpu().contiguous().clone() for name, t in gaussians.tensors().items()
+    }
+    header = {"format": FORMAT, "metadata": json.dumps(metadata or {}, allow_nan=False)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def read_gaussians(path: str | Path, device: str = "cpu") -> tuple[Gaussians, dict]:
+    """The Gaussians and the metadata of ``write_gaussians``.
+
+    Raises:
+        LabelsplatError: the file is missing, damaged, or no Gaussians of this format.
+    """
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise LabelsplatError("the file is missing", where=path) from None
+    except SafetensorError as error:
+        raise LabelsplatError(f"not a whole safetensors file ({error})", where=path) from None
+    if header.get("format") != FORMAT:
+        raise LabelsplatError(
+            f"format {header.get('format')!r}, wanted {FORMAT!r}",
+            where=path,
+            remedy="Write it with write_gaussians.",
+        )
+    return Gaussians(**tensors), json.loads(header["metadata"])

@@ -1,0 +1,41 @@
+"""The benchmark's scene and its file; no time is asserted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from labelsplat.splats import bench, render
+
+
+def test_scene_is_the_same_every_time_and_fills_the_image():
+    first, features = bench.scene(2000, 15)
+    again, _ = bench.scene(2000, 15)
+    assert all(torch.equal(a, again.tensors()[k]) for k, a in first.tensors().items())
+    assert features.shape == (2000, 15)
+    alpha = render(first, bench.camera(64)).alpha[0]
+    covered = (alpha > 0.5).nonzero()
+    height = (covered[:, 0].max() - covered[:, 0].min() + 1).item()
+    assert 0.75 * 64 <= height <= 0.95 * 64
+    assert 0.35 < (alpha > 0.5).float().mean() < 0.6
+
+
+def test_camera_looks_at_the_scene():
+    camera = bench.camera(100)
+    np.testing.assert_allclose(camera.rotation @ camera.rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.norm(camera.centre) == pytest.approx(0.6)
+    np.testing.assert_allclose(camera.project(np.zeros(3)), [50, 50], atol=1e-9)
+
+
+def test_rows_are_complete(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "SIZES", ((300, 32, 3),))
+    bench.main(["--quick", "--output", str(tmp_path / "bench.json")])
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["sgemm_gflops"] > 0
+    engines = {(row["engine"], row["threads"]) for row in written["rows"]}
+    assert {("cpu", 1), ("reference", 1)} <= engines <= {("cpu", 1), ("cpu", 2), ("reference", 1)}
+    for row in written["rows"]:
+        assert (row["n"], row["size"], row["channels"]) == (300, 32, 3)
+        assert 0 < row["forward_ms"] <= row["total_ms"]
+    assert "x reference" in capsys.readouterr().out
