@@ -22,13 +22,15 @@ def _root() -> Path:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from labelsplat.report.finish import clear_stale
-    from labelsplat.report.params import load_params
+    from labelsplat.report.lock import clear_stale, forget_reduced
+    from labelsplat.report.params import load_params, read_yaml
 
     root = _root()
-    params = load_params(root / "params.yaml")
-    for path in clear_stale(root, params):
+    params, dvc_yaml = load_params(root / "params.yaml"), read_yaml(root / "dvc.yaml")
+    for path in clear_stale(root, dvc_yaml, params):
         print(f"check: removed {path}, the output of a stage that is no more")
+    for name in forget_reduced(root, dvc_yaml, params):
+        print(f"check: {name} lost a dependency or a parameter, so it will run again")
 
 
 def _profile(options: argparse.Namespace) -> None:

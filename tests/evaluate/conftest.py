@@ -1,4 +1,4 @@
-"""A whole project in miniature: made-up heads of 24 pixels, untrained parsers, three-round files.
+"""A whole project in miniature: made-up heads of 24 pixels, untrained parsers, two rounds.
 
 The heads are balls of coloured Gaussians, the label maps bands across the image: nothing in it
 means anything, but every file that the stage reads is there, in its place.

@@ -64,7 +64,7 @@ REFINE = """\
 import json
 from labelsplat.base import write_json
 from labelsplat.base.layout import Layout
-from tqdm import tqdm
+from tqdm.auto import tqdm
 layout = Layout.find()
 photo = json.loads((layout.capture / "photo.json").read_text())
 for _ in tqdm(range(3)):
@@ -115,15 +115,23 @@ class Project:
 
     def __init__(self, root: Path):
         self.root = root
+        self.code = CODE
 
-    def command(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run a command there; the environment's `python` and `dvc` come first."""
+    def _options(self) -> dict:
+        # The environment's own `python` and `dvc` come first.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPO / "lib")}
         environment.pop("LABELSPLAT_ROOT", None)
-        done = subprocess.run(
-            words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300
-        )
+        return {"cwd": self.root, "env": environment, "text": True}
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """Start a command there in a process group of its own."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(words, **self._options(), **pipes, start_new_session=True)
+
+    def command(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run a command there to its end."""
+        done = subprocess.run(words, **self._options(), capture_output=True, timeout=300)
         if check and done.returncode:
             raise AssertionError(f"{words} failed:\n{done.stdout}\n{done.stderr}")
         return done

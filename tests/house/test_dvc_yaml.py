@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from labelsplat.report.lock import defined
 from labelsplat.report.params import default_params, read_yaml
-from labelsplat.report.stages import Stage, code_hashes, load_stage, stage_names
+from labelsplat.report.stages import Stage, code_hashes, load_stage
 
 REPO = Path(__file__).resolve().parents[2]
 CONTENT = read_yaml(REPO / "dvc.yaml")
 STAGES = {name: stage.get("do", stage) for name, stage in CONTENT["stages"].items()}
-NAMES = stage_names(CONTENT, default_params())
+NAMES = list(defined(CONTENT, default_params()))
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +22,14 @@ def stages() -> dict[str, Stage]:
     return {name: load_stage(REPO, name) for name in NAMES}
 
 
-def test_names_worked_out_here_are_dvcs(stages):
+def test_stages_worked_out_without_dvc_are_dvcs(stages):
     from dvc.repo import Repo
 
     with Repo(str(REPO)) as repo:
         assert sorted(NAMES) == sorted(stage.name for stage in repo.stage.collect())
+    for name, entry in defined(CONTENT, default_params()).items():
+        assert entry.deps == set(stages[name].deps)
+        assert entry.outs == set(stages[name].outs)
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -12,14 +12,15 @@ import pytest
 from labelsplat.base import LabelsplatError, ParameterError
 from labelsplat.report import notebooks
 from labelsplat.report.imports import notebook_closure
+from labelsplat.report.lock import defined
 from labelsplat.report.params import default_params, read_yaml
 from labelsplat.report.run import parse_settings
-from labelsplat.report.stages import Stage, load_stage, stage_names
+from labelsplat.report.stages import Stage, load_stage
 
 REPO = Path(__file__).resolve().parents[2]
 LIB = REPO / "lib"
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
-STAGES = stage_names(read_yaml(REPO / "dvc.yaml"), default_params())
+STAGES = list(defined(read_yaml(REPO / "dvc.yaml"), default_params()))
 FIRST_OF_EACH = [name for name in STAGES if "@" not in name or name.endswith("@r1")]
 
 
@@ -86,7 +87,7 @@ def test_defaults_in_the_notebook_are_those_of_params_yaml(name: str, stages):
     settings = _settings(name)
     for key, value in stages[name].variables().items():
         if key in declared and key not in settings:
-            assert declared[key] == value, key
+            assert declared[key] == value, f"{key}: python -m labelsplat.report.notebooks defaults"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -176,6 +177,28 @@ def test_declared_parameters(tmp_path: Path, write_notebook):
     write_notebook(path, 'seed = 0\nfit = {\n    "a": [1, 2.5],  # why\n    "b": None,\n}', "y = 2")
     read = notebooks.read_notebook(path)
     assert notebooks.declared_parameters(read) == {"seed": 0, "fit": {"a": [1, 2.5], "b": None}}
+
+
+def test_defaults_follow_params_yaml_and_keep_comments():
+    source = """\
+seed = 0
+fit = {
+    "a": [1, 2],  # why
+    "ä": "x", "b": 0.5,
+    "own": 3,
+}
+root = ""  # folder"""
+    values = {"seed": 4, "fit": {"a": [], "ä": "x", "b": 1e-3}, "root": "/a b", "other": 1}
+    expected = """\
+seed = 4
+fit = {
+    "a": [],  # why
+    "ä": "x", "b": 0.001,
+    "own": 3,
+}
+root = "/a b"  # folder"""
+    assert notebooks.with_defaults(source, values) == expected
+    assert notebooks.with_defaults(expected, values) == expected
 
 
 @pytest.mark.parametrize("source", ["seed = f()", "import os", "a, b = 1, 2", "a.b = 1"])

@@ -15,6 +15,7 @@ import pytest
 from labelsplat.base import LabelsplatError, ParameterError
 from labelsplat.report import run
 from labelsplat.report.html import loaded_addresses
+from labelsplat.report.params import default_params
 from labelsplat.report.run import parse_settings, run_stage
 
 CAPTURE = ("capture", "notebooks/01_capture.ipynb")
@@ -51,16 +52,17 @@ def test_a_good_run(project, capfd):
     run_stage(project.root, *CAPTURE)
     # params.yaml's value, not the notebook's default.
     photo = json.loads(project.text("data/capture/photo.json"))
-    assert photo == {"size": 256, "seed": 0}
+    size = default_params()["capture"]["size"]
+    assert photo == {"size": 2 * size, "seed": 0} and size != 64
     page = project.text("reports/html/01_capture.html")
     assert loaded_addresses(page) == [] and "<script" not in page
-    assert "size 128" in page and '<a href="../index.html">' in page
+    assert f"size {size}" in page and '<a href="../index.html">' in page
     timing = json.loads(project.text("reports/timing/capture.json"))
     assert timing["seconds"] > 0 and timing["peak_memory_mb"] > 50
     assert not (project.root / "reports/failed/capture.ipynb").exists()
     assert _left_over(project) == []
     out = capfd.readouterr().out
-    assert "capture [1/4] Chapter 01" in out and "size 128" in out and "capture: done" in out
+    assert "capture [1/4] Chapter 01" in out and f"size {size}" in out and "capture: done" in out
 
 
 def test_variables_of_a_round(project, capfd):
@@ -68,8 +70,9 @@ def test_variables_of_a_round(project, capfd):
     extra = {"extra": "a,b"}
     run_stage(project.root, "refine@r2", "notebooks/05_refine.ipynb", extra)
     labels = json.loads(project.text("work/r2/refined/labels.json"))
-    assert labels["arms"] == ["refined", "refined_novel", "self_training"]
-    assert labels["extra"] == ["a", "b"] and labels["power"] == 8.0
+    assert labels["arms"] == default_params()["rounds"]["r2"]["arms"]
+    assert labels["extra"] == ["a", "b"]
+    assert labels["power"] == default_params()["refine"]["power"]
     # A progress bar is seen while it runs, and is not in the page.
     assert "3/3" in capfd.readouterr().err
     assert "3/3" not in project.text("reports/html/05_refine_r2.html")
@@ -195,12 +198,14 @@ def test_half_written_left_overs_of_a_killed_run_are_removed(project):
 def test_the_users_own_settings_do_not_reach_the_notebook(project, monkeypatch, tmp_path):
     start = tmp_path / "ipython" / "profile_default" / "startup"
     start.mkdir(parents=True)
-    (start / "a.py").write_text("raise SystemExit('started')", encoding="utf-8")
+    mark = tmp_path / "started"
+    (start / "a.py").write_text(f"open({str(mark)!r}, 'w').close()", encoding="utf-8")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("MPLBACKEND", "agg")
     before = dict(os.environ)
     run_stage(project.root, *CAPTURE)
     assert dict(os.environ) == before
+    assert not mark.exists()
 
 
 def test_a_terminated_run_clears_up_and_leaves_no_kernel(project):

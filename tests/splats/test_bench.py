@@ -38,4 +38,5 @@ def test_rows_are_complete(tmp_path, capsys, monkeypatch):
     for row in written["rows"]:
         assert (row["n"], row["size"], row["channels"]) == (300, 32, 3)
         assert 0 < row["forward_ms"] <= row["total_ms"]
+        assert (row["engine"] == "cpu") == (row.get("gflops", 0) > 0)
     assert "x reference" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from labelsplat.splats import render
-from labelsplat.splats.cpu.simd import WIDTH_VARIABLE
+from labelsplat.splats.cpu.vectors import WIDTH_VARIABLE, WIDTHS, native_width
 
 # Largest differences from the reference in float64: image, relative gradients.
 EXACT = {"image": 1e-12, "gradient": 1e-10}
@@ -80,7 +80,10 @@ def test_float64_agrees_with_the_reference(make_scene, weights, channels):
     torch.testing.assert_close(drawn.means2d[seen], reference.means2d[seen])
 
 
-@pytest.mark.parametrize("width", [4, 8, 16])
+@pytest.mark.parametrize(
+    "width",  # kernels of another width than this CPU's are compiled for this test alone
+    [pytest.param(w, marks=[pytest.mark.slow] * (w != native_width())) for w in WIDTHS],
+)
 def test_float32_agrees_with_the_reference_at_every_vector_width(
     make_scene, weights, width, monkeypatch
 ):

@@ -153,27 +153,28 @@ def test_ply_of_others_is_read(tmp_path):
     assert again.colours[0].tolist() == [0.5, 0.5, 0.5]
 
 
+START = b"ply\nformat binary_little_endian 1.0\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"hello", "no ply header"),
         (b"ply\nformat ascii 1.0\nend_header\n", "not a binary little-endian ply"),
         (
-            b"ply\nformat binary_little_endian 1.0\nelement face 2\nend_header\n",
+            START + b"element face 2\nend_header\n",
             "the first element is not the vertices",
         ),
         (
-            b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\nend_header\n",
+            START + b"element vertex 2\nproperty float x\nend_header\n",
             "0 bytes of vertices, wanted 8",
         ),
         (
-            b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n"
-            b"\0\0\0\0",
+            START + b"element vertex 1\nproperty float x\nend_header\n\0\0\0\0",
             "no property y, z",
         ),
         (
-            b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty list uchar int x\n"
-            b"end_header\n",
+            START + b"element vertex 1\nproperty list uchar int x\nend_header\n",
             "cannot read 'property list",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: found again, kept apart by vector width, and never trusted if damaged."""
+"""Compiled kernels on disk: found again, kept apart by vector width, not trusted if damaged."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from labelsplat.splats.cpu import _jit, simd
+from labelsplat.splats.cpu import _jit, simd, vectors
 
 PROBE = """
 import logging, sys
@@ -24,9 +24,8 @@ print(binning._sort_by_key(np.arange(3, dtype=np.int32), keys).tolist())
 def probe(tmp_path):
     def run():
         environment = {**os.environ, "LABELSPLAT_CACHE": str(tmp_path / "cache")}
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=True
-        )
+        command = [sys.executable, "-c", PROBE]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
     run.files = lambda: sorted((tmp_path / "cache").rglob("*.kernel"))
@@ -51,12 +50,11 @@ def _width(lanes):
 def test_widths_do_not_share_compiled_code(monkeypatch):
     found = []
     for width in (4, 16, 8):
-        monkeypatch.setenv(simd.WIDTH_VARIABLE, str(width))
-        found.append(_width(simd.lanes()))
+        monkeypatch.setenv(vectors.WIDTH_VARIABLE, str(width))
+        found.append(_width(vectors.chosen_lanes()))
     assert found == [4, 16, 8]
-    paths = {
-        _width._cache._path(signature, _width.targetctx.codegen()) for signature in _width.signatures
-    }
+    codegen = _width.targetctx.codegen()
+    paths = {_width._cache._path(signature, codegen) for signature in _width.signatures}
     assert len(paths) == 3 and all(path.exists() for path in paths)
 
 

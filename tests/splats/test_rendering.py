@@ -153,7 +153,7 @@ def test_shapes_that_do_not_fit_are_refused(make_scene):
     scene = make_scene(5, 3, 8, 8)
     with pytest.raises(ParameterError, match=r"features: shape \(4, 3\), wanted \(5, D\)"):
         render(scene.gaussians, scene.cameras, scene.features[:4])
-    with pytest.raises(ParameterError, match=r"background: shape \(2,\), wanted \(3,\) or \(2, 3\)"):
+    with pytest.raises(ParameterError, match=r"background: shape \(2,\), wanted \(3,\) or"):
         render(scene.gaussians, scene.cameras, background=[1.0, 2.0])
     cameras = [orbit_camera(0, 0, 1, 20, size) for size in (8, 9)]
     with pytest.raises(ParameterError, match=r"image sizes \[\(8, 8\), \(9, 9\)\]"):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from labelsplat.base import ParameterError
-from labelsplat.splats.cpu import simd
+from labelsplat.splats.cpu import simd, vectors
 from labelsplat.splats.cpu._jit import kernel
 
 
 @pytest.fixture(params=[4, 8, 16])
 def lanes(request, monkeypatch):
-    monkeypatch.setenv(simd.WIDTH_VARIABLE, str(request.param))
-    return simd.lanes()
+    monkeypatch.setenv(vectors.WIDTH_VARIABLE, str(request.param))
+    return vectors.chosen_lanes()
 
 
 @kernel
@@ -59,9 +59,7 @@ def test_exponential(lanes, dtype, error):
 def _blocks(lanes, image, first, row_step, step, limit, out):
     block = simd.gather_block(lanes, image, first, row_step, step, simd.load(lanes, limit, 0) > 0)
     simd.store(out, 0, block)
-    simd.scatter_block(
-        image, first, row_step, step, simd.load(lanes, limit, 0) > 1, 10 * block
-    )
+    simd.scatter_block(image, first, row_step, step, simd.load(lanes, limit, 0) > 1, 10 * block)
 
 
 def test_blocks_are_read_and_written_where_the_mask_says(lanes):
@@ -130,8 +128,8 @@ def test_products_with_a_matrix_of_rows(lanes):
 
 
 def test_the_width_follows_the_variable_and_else_the_cpu(monkeypatch):
-    monkeypatch.delenv(simd.WIDTH_VARIABLE, raising=False)
-    assert simd.lanes().width == simd.native_width() in simd.WIDTHS
-    monkeypatch.setenv(simd.WIDTH_VARIABLE, "12")
+    monkeypatch.delenv(vectors.WIDTH_VARIABLE, raising=False)
+    assert vectors.chosen_lanes().width == vectors.native_width() in vectors.WIDTHS
+    monkeypatch.setenv(vectors.WIDTH_VARIABLE, "12")
     with pytest.raises(ParameterError, match=r"LABELSPLAT_SIMD_WIDTH: '12'.*4, 8 or 16"):
-        simd.lanes()
+        vectors.chosen_lanes()

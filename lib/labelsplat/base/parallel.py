@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
@@ -25,6 +27,17 @@ _THREAD_VARIABLES = (
 def cores() -> int:
     """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _end_with_parent(parent: int) -> None:
+    """Make this worker end when the process that started it has gone (killed, out of memory)."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_jobs(
@@ -57,7 +70,12 @@ def run_jobs(
     try:
         # "spawn": a forked child would inherit the locked state of its parent's thread pools.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max(workers, 1), mp_context=context) as pool:
+        with ProcessPoolExecutor(
+            max(workers, 1),
+            mp_context=context,
+            initializer=_end_with_parent,
+            initargs=(os.getpid(),),
+        ) as pool:
             places = {pool.submit(function, *job): i for i, job in enumerate(jobs)}
             try:
                 for done in tqdm(as_completed(places), description, total=len(jobs)):

@@ -43,7 +43,13 @@ from labelsplat.evaluate.summary import (
     summarise_fit,
     summarise_labels,
 )
-from labelsplat.evaluate.tables import agreement_table, class_table, headline_table, label_table
+from labelsplat.evaluate.tables import (
+    agreement_table,
+    class_table,
+    fit_table,
+    headline_table,
+    label_table,
+)
 
 __all__ = [
     "ARMS",
@@ -71,6 +77,7 @@ __all__ = [
     "draw_identities",
     "evaluate_line",
     "fit_quality",
+    "fit_table",
     "foreground_psnr",
     "gap_share",
     "has_truth",

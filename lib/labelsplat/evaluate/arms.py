@@ -74,26 +74,25 @@ def arm_files(layout: Layout, rounds: Mapping[str, Mapping[str, Any]]) -> dict[s
     return files
 
 
-def true_heads(photos: str | Path, truth: str | Path) -> Iterator[TrueHead]:
-    """All heads of a set with true labels, one at a time, at the photos' own size.
+def true_heads(photos: str | Path, truth: str | Path, size: int) -> Iterator[TrueHead]:
+    """All heads of a set with true labels, one at a time, at ``size`` pixels.
 
     Raises:
-        CaptureError: photos or labels cannot be read, or differ in size.
+        LabelsplatError: photos or labels cannot be read, or the labels are of another size.
     """
     for subject in list_subjects("auto", photos):
-        yield true_head(photos, truth, subject)
+        yield true_head(photos, truth, subject, size)
 
 
-def true_head(photos: str | Path, truth: str | Path, subject: str) -> TrueHead:
-    """One head of such a set."""
-    capture = open_capture(photos, subject)
-    first = capture.cameras[0]
-    prepared = prepare(capture, max(first.width, first.height))
+def true_head(photos: str | Path, truth: str | Path, subject: str, size: int) -> TrueHead:
+    """One head of such a set; errors as :func:`true_heads`."""
+    prepared = prepare(open_capture(photos, subject), size)
     labels = read_labels(truth, subject, prepared.names)
     if labels.shape != prepared.images.shape[:3]:
         raise LabelsplatError(
             f"true labels {labels.shape} do not fit the photos {prepared.images.shape[:3]}",
             where=Path(truth) / subject,
+            remedy="capture.size must be the size that the set was made at",
         )
     return TrueHead(prepared, labels)
 
@@ -111,6 +110,7 @@ def score_arms(
     files: Mapping[str, Path],
     photos: str | Path,
     truth: str | Path,
+    size: int,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, ViewConfusions]:
@@ -120,12 +120,13 @@ def score_arms(
         files: checkpoints by arm.
         photos: root of the photos.
         truth: root of their truth.
+        size: of the photos, in pixels.
         device: "auto", "cpu" or "cuda".
         progress: called with each subject's name once it is done.
     """
     nets = {arm: load_checkpoint(path).net for arm, path in files.items()}
     parts: dict[str, list[ViewConfusions]] = {arm: [] for arm in nets}
-    for head in true_heads(photos, truth):
+    for head in true_heads(photos, truth, size):
         p = head.photos
         for arm, net in nets.items():
             labels = predict_labels(net, p.images, device)

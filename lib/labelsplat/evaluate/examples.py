@@ -79,6 +79,7 @@ def before_after(
     files: Mapping[str, Path],
     photos: str | Path,
     truth: str | Path,
+    size: int,
     device: str = "auto",
 ) -> list[Example]:
     """Test photos at extreme poses with the maps of the arms and the truth.
@@ -88,13 +89,14 @@ def before_after(
         files: checkpoints of the arms to show.
         photos: root of the test photos.
         truth: root of their truth.
+        size: of the photos, in pixels.
         device: "auto", "cpu" or "cuda".
     """
     nets = {arm: load_checkpoint(path).net for arm, path in files.items()}
     out = []
     for index, failure in pick_before_after(arms):
         views = arms["baseline"]
-        head = true_head(photos, truth, views.subjects[index])
+        head = true_head(photos, truth, views.subjects[index], size)
         i = head.photos.names.index(views.names[index])
         image = head.photos.images[i : i + 1]
         maps = {arm: predict_labels(net, image, device)[0] for arm, net in nets.items()}

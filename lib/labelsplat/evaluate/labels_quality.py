@@ -15,7 +15,7 @@ from labelsplat.evaluate.arms import has_truth
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views
 from labelsplat.labels import CELEBAMASK, IGNORE
 from labelsplat.parsing import prepared, round_predictions
-from labelsplat.refine import Lift, ceiling, read_refined, render_posteriors
+from labelsplat.refine import Lift, ceiling, read_refined
 from labelsplat.splats import Gaussians, read_gaussians
 
 
@@ -46,7 +46,7 @@ class CaptureLabels:
 
 
 def read_capture_labels(
-    layout: Layout, subject: str, rounds: Mapping[str, Mapping[str, Any]]
+    layout: Layout, subject: str, rounds: Mapping[str, Mapping[str, Any]], size: int
 ) -> CaptureLabels:
     """Gather one capture's label maps from where the stages wrote them.
 
@@ -55,7 +55,7 @@ def read_capture_labels(
     """
     names = list(rounds)
     soft = round_predictions(layout, names[0], "baseline", subject)
-    photos = prepared(layout, subject, soft.probabilities.shape[1])
+    photos = prepared(layout, subject, size)
     if tuple(soft.names) != tuple(photos.names):
         raise LabelsplatError(
             "the predictions are of other views than the capture has",
@@ -112,11 +112,9 @@ def agreement(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusions]:
     out = {}
     for name, maps in (("raw", labels.raw), ("refined", labels.last)):
         rendered = np.zeros_like(maps)
-        for lift, half, other in zip(lifts, halves, halves[::-1], strict=True):
-            features = _lift_equally(lift, maps[half], epochs)
-            cameras = [p.cameras[i] for i in other]
-            soft = render_posteriors(labels.gaussians, features, cameras)
-            rendered[other] = soft.argmax(-1)
+        for k, half in enumerate(halves):
+            features = _lift_equally(lifts[k], maps[half], epochs)
+            rendered[halves[1 - k]] = lifts[1 - k].render(features).argmax(-1)
         out[name] = compare_views(p.subject, p.names, p.angles, rendered, maps)
     return out
 

@@ -49,6 +49,7 @@ def evaluate_line(
     layout: Layout,
     *,
     rounds: Mapping[str, Mapping[str, Any]],
+    size: int,
     em_epochs: int = 6,
     bootstrap: int = 2000,
     seed: int = 0,
@@ -64,6 +65,7 @@ def evaluate_line(
     Args:
         layout: of the project.
         rounds: section ``rounds`` of params.yaml.
+        size: of the photos, in pixels.
         em_epochs: sharpening steps where this stage lifts labels itself (held-out views,
             agreement).
         bootstrap: resamples of the identities.
@@ -82,10 +84,11 @@ def evaluate_line(
             files,
             layout.test_photos,
             layout.test_truth,
+            size,
             device,
             lambda subject: say(f"test head {subject}: {len(files)} arms"),
         )
-    counts, agreeing, fits, profiles = _captures(layout, rounds, em_epochs, say)
+    counts, agreeing, fits, profiles = _captures(layout, rounds, size, em_epochs, say)
     labels = _join_by_name(counts)
     names = list(rounds)
     report = {
@@ -107,25 +110,26 @@ def evaluate_line(
     examples = []
     if arms:
         chosen = {arm: files[arm] for arm in SHOWN if arm in files}
-        examples = before_after(arms, chosen, layout.test_photos, layout.test_truth, device)
+        examples = before_after(arms, chosen, layout.test_photos, layout.test_truth, size, device)
     return Evaluation(report, report["truth"], arms, labels, examples, profiles)
 
 
 def _captures(
     layout: Layout,
     rounds: Mapping[str, Mapping[str, Any]],
+    size: int,
     em_epochs: int,
     say: Callable[[str], None],
 ) -> tuple[list[dict], list[dict], list[FitQuality], list[Example]]:
     """One capture at a time: its label counts, its agreement, its fit, its picture."""
     counts, agreeing, fits, profiles = [], [], [], []
     for subject in capture_root(layout)[2]:
-        found = read_capture_labels(layout, subject, rounds)
+        found = read_capture_labels(layout, subject, rounds, size)
         counts.append(compare_labels(found))
         agreeing.append(agreement(found, em_epochs))
         profiles.append(profile_example(found))
         if found.truth is not None and has_truth(layout.heldout_truth):
-            head = true_head(layout.heldout_photos, layout.heldout_truth, subject)
+            head = true_head(layout.heldout_photos, layout.heldout_truth, subject, size)
             fits.append(fit_quality(found, head, em_epochs))
         say(f"capture {subject}: labels of {len(found.photos.names)} views")
     return counts, agreeing, fits, profiles

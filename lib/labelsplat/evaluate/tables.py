@@ -25,8 +25,9 @@ TITLES = {
 def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
     """The strata and the thin parts, one row each; arms, gain and share of the gap as columns.
 
-    Strata show mean IoU with its interval. Parts (ears, nose, lips, at extreme poses) show F1, as
-    is usual for face parsing. Strata without views are left out; no row without truth.
+    Strata show mean IoU, and gains with their intervals. Parts (ears, nose, lips, at extreme
+    poses) show F1, as is usual for face parsing. Strata without views are left out; no row
+    without truth.
     """
     rows = {}
     arms = [arm for arm in ARMS if arm in report["arms"]]
@@ -36,8 +37,11 @@ def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
             continue
         gain, share = report["gain"][stratum], report["gap_recovered"][stratum]
         rows[TITLES[stratum]] = {
-            **{arm: _interval(found[arm]) for arm in arms},
-            "gain": _interval(gain, sign=True),
+            **{arm: _number(value and value["miou"]) for arm, value in found.items()},
+            "gain [95 %]": _interval(gain, sign=True),
+            "over self-training [95 %]": _interval(
+                report["over_self_training"][stratum], sign=True
+            ),
             "share of the gap": "" if share is None else f"{100 * share:.0f} %",
         }
     for part in PARTS:
@@ -48,9 +52,8 @@ def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
         control = max((f1[arm] or 0 for arm in ("baseline", "replay_only") if arm in f1), default=0)
         mine = f1.get("refined")
         rows[f"{part}, extreme (F1)"] = {
-            **{arm: "" if value is None else f"{value:.3f}" for arm, value in f1.items()},
-            "gain": "" if mine is None else f"{mine - control:+.3f}",
-            "share of the gap": "",
+            **{arm: _number(value) for arm, value in f1.items()},
+            "gain [95 %]": "" if mine is None else f"{mine - control:+.3f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
@@ -89,6 +92,29 @@ def agreement_table(report: Mapping[str, Any]) -> pd.DataFrame:
     """Agreement between views: a stratum a row; raw and refined, shares of pixels."""
     frame = pd.DataFrame(report["agreement"], index=list(STRATA), dtype=float)
     return frame.dropna(how="all").rename(index=TITLES)
+
+
+def fit_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """How the fitted heads hold in held-out views, a subject a row and their mean; without
+    truth, empty."""
+    fit = report["fit"]
+    if fit is None:
+        return pd.DataFrame()
+    rows = {
+        name: {
+            "Gaussians": found["gaussians"],
+            "PSNR of its photos [dB]": found["psnr"],
+            "PSNR held out [dB]": found["heldout"]["psnr"],
+            "labels held out, refined (mIoU)": found["heldout"]["label_miou"]["refined"],
+            "labels held out, ceiling (mIoU)": found["heldout"]["label_miou"]["ceiling"],
+        }
+        for name, found in {**fit["subjects"], "all": fit["mean"]}.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _interval(value: Mapping[str, Any] | None, sign: bool = False) -> str:

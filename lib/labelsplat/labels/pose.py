@@ -7,7 +7,7 @@ face; positive yaw stands to the subject's left (+x), positive pitch stands abov
 from __future__ import annotations
 
 STRATA = ("standard", "middle", "extreme", "behind", "yaw60", "pitch30", "all")
-"""Exclusive: standard, middle, extreme, behind. Beside them: yaw60, pitch30, all (without behind)."""
+"""Exclusive: the first four. Beside them: yaw60, pitch30, and all (without behind)."""
 
 
 def stratum_of(yaw: float, pitch: float) -> str:

@@ -76,7 +76,7 @@ class Lift:
         return out
 
     def vote(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """``[N, K]`` that sum to 1: sums over views and pixels of blending weight x weight x target.
+        """``[N, K]`` that sum to 1: blending weight x weight x target, over views and pixels.
 
         Args:
             targets: ``[V, H, W, K]``, need not sum to 1.

@@ -55,7 +55,7 @@ def _swung(camera: Camera, focus: np.ndarray, rng: np.random.Generator) -> Camer
 def draw_images(
     gaussians: Gaussians, backgrounds: np.ndarray, cameras: list[Camera], seed: int
 ) -> np.ndarray:
-    """``[V, H, W, 3]`` uint8: the head over one of the fit's own backgrounds, chosen by ``seed``."""
+    """``[V, H, W, 3]`` uint8: the head over one of the fit's backgrounds, chosen by ``seed``."""
     rng = np.random.default_rng([seed, 1])
     with torch.no_grad():
         drawn = render(gaussians, cameras)

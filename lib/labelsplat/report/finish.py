@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
 from pathlib import Path
 
 from labelsplat.base.errors import LabelsplatError
 from labelsplat.base.files import atomic_path, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.report.environment import setup_seconds
+from labelsplat.report.lock import defined
 from labelsplat.report.params import read_yaml
-from labelsplat.report.stages import stage_names
 
 _FRONT = "labelsplat.report.front"
 
@@ -74,61 +73,8 @@ def gather_timing(timings: dict[str, dict], setup: float | None) -> dict:
     }
 
 
-def clear_stale(root: Path, params: dict) -> list[str]:
-    """Remove outputs of stages that are no more, e.g. of a round taken out of params.yaml.
-
-    Evaluation depends on the folders ``models`` and ``work`` as a whole, so such a left-over would
-    go on being evaluated and would miss the run cache. Only paths that dvc.lock lists for a stage
-    that dvc.yaml no longer makes are touched; DVC's cache still holds them.
-    """
-    lock = root / "dvc.lock"
-    if not lock.exists():
-        return []
-    names = set(stage_names(read_yaml(root / "dvc.yaml"), params))
-    gone, kept = [], set()
-    for stage, outs in _locked_outs(lock.read_text(encoding="utf-8")).items():
-        if stage in names:
-            kept.update(outs)
-        else:
-            gone += outs
-    removed = []
-    for path in gone:
-        target = root / path
-        if path in kept or not target.exists():
-            continue
-        if target.is_dir():
-            shutil.rmtree(target)
-            # The round's own folder, now empty, would count as a change, too.
-            if target.parent.parent == root / "work" and not any(target.parent.iterdir()):
-                target.parent.rmdir()
-        else:
-            target.unlink()
-        removed.append(path)
-    return removed
-
-
-def _locked_outs(text: str) -> dict[str, list[str]]:
-    """Output paths of each stage in dvc.lock.
-
-    Read line by line (DVC writes it with fixed indents): a YAML parser in pure Python would take
-    longer than everything else in an unchanged run.
-    """
-    out, stage, section = {}, None, None
-    for line in text.splitlines():
-        indent = len(line) - len(line.lstrip(" "))
-        word = line.strip()
-        if indent == 2 and word.endswith(":"):
-            stage = word[:-1].strip("'\"")
-            out[stage] = []
-        elif indent == 4 and not word.startswith("-"):
-            section = word.partition(":")[0]
-        elif section == "outs" and word.startswith("- path: "):
-            out[stage].append(word.removeprefix("- path: ").strip("'\""))
-    return out
-
-
 def _expected_stages(root: Path) -> list[str]:
-    return stage_names(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml"))
+    return list(defined(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml")))
 
 
 def _timing(layout: Layout, name: str) -> dict:

@@ -22,6 +22,7 @@ from labelsplat.base.layout import Layout
 from labelsplat.report.front_numbers import (
     ARM_MEANINGS,
     ARMS,
+    DASH,
     STRATA,
     Metrics,
     Row,
@@ -140,7 +141,8 @@ def front_page(layout: Layout) -> str:
         "label_rows": _label_rows(metrics),
         "findings": findings(metrics),
         "gates": bars,
-        "missed": sum(not gate.met for gate in judged) if judged else None,
+        "judged": len(judged),
+        "missed": sum(not gate.met for gate in judged),
         "counts": {
             "test": metrics.count("identities", "test"),
             "test_images": metrics.count("images", "test"),
@@ -249,7 +251,7 @@ def _changes(default: dict, params: dict, prefix: str = ""):
 
 
 def _shown(value: object) -> str:
-    return "–" if value is None else str(value)
+    return DASH if value is None else str(value)
 
 
 def chapters(layout: Layout, params: dict, metrics: Metrics) -> list[Chapter]:
@@ -266,7 +268,9 @@ def chapters(layout: Layout, params: dict, metrics: Metrics) -> list[Chapter]:
         for key in keys:
             full = name if key is None else f"{name}@{key}"
             page = _page_of(stage, key)
-            link = page.removeprefix("reports/") if page and (layout.root / page).is_file() else None
+            link = (
+                page.removeprefix("reports/") if page and (layout.root / page).is_file() else None
+            )
             description = _resolved(stage.get("desc", ""), key)
             out.append(Chapter(full, description, link, metrics.seconds(full)))
     return out
@@ -329,7 +333,9 @@ def _raw(css: str):
 
 def _pictures(folder: Path, room: int) -> dict[str, Picture]:
     """The page's figures as data URIs, ``room`` bytes in all."""
-    found = {name: folder / f"{name}.png" for name in _CAPTIONS if (folder / f"{name}.png").is_file()}
+    found = {
+        name: folder / f"{name}.png" for name in _CAPTIONS if (folder / f"{name}.png").is_file()
+    }
     sizes = {name: path.stat().st_size for name, path in found.items()}
     out = {name: Picture(caption, None) for name, caption in _CAPTIONS.items()}
     # Light pictures first: what they leave of their share goes to the heavy ones.
@@ -343,7 +349,7 @@ def _pictures(folder: Path, room: int) -> dict[str, Picture]:
 
 
 def _data_uri(path: Path, room: int) -> str | None:
-    """A picture as a data URI of at most ``room`` characters, as it is or in WebP; None if broken."""
+    """A picture as a data URI of at most ``room`` characters, in WebP if need be; else None."""
     content = path.read_bytes()
     address = _encoded("png", content)
     if len(address) <= room:

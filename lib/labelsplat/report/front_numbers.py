@@ -14,6 +14,8 @@ from pathlib import Path
 
 from labelsplat.base.files import read_json
 
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
 ARMS = {
     "baseline": "Baseline",
     "replay_only": "Replay only",
@@ -34,9 +36,9 @@ ARM_MEANINGS = {
 }
 
 STRATA = {
-    "extreme": ("Extreme poses", "yaw 60–110° or pitch ≥ 30°, up or down"),
-    "yaw60": ("– profile", "yaw 60–110°"),
-    "pitch30": ("– from above or below", "pitch ≥ 30°, yaw < 60°"),
+    "extreme": ("Extreme poses", "yaw 60 to 110° or pitch ≥ 30°, up or down"),
+    "yaw60": ("… in profile", "yaw 60 to 110°"),
+    "pitch30": ("… from above or below", "pitch ≥ 30°, yaw < 60°"),
     "middle": ("Middle poses", "between standard and extreme"),
     "standard": ("Standard poses", "yaw ≤ 30°, pitch ≤ 20°"),
     "behind": ("From behind", "yaw > 110°"),
@@ -62,21 +64,21 @@ def number(value: object) -> float | None:
 def score(value: float | None) -> str:
     """A score as ``.512``; a dash where there is none."""
     if value is None:
-        return "–"
+        return DASH
     text = f"{abs(value):.3f}"
     text = text[1:] if text.startswith("0") else text
-    return f"−{text}" if value < 0 and text != ".000" else text
+    return f"{MINUS}{text}" if value < 0 and text != ".000" else text
 
 
 def signed(value: float | None) -> str:
-    """A difference as ``+.120`` or ``−.016``; a dash where there is none."""
+    """A difference as ``+.120`` or ``-.016``; a dash where there is none."""
     text = score(value)
-    return f"+{text}" if value is not None and not text.startswith("−") else text
+    return f"+{text}" if value is not None and not text.startswith(MINUS) else text
 
 
 def percent(value: float | None) -> str:
     """A share as ``74 %``; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.0f} %".replace("-", "−")
+    return DASH if value is None else f"{100 * value:.0f} %".replace("-", MINUS)
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,7 @@ def _labels_gain(metrics: Metrics, stratum: str) -> float | None:
 def _bar(name, value, bar, show, *, at_most=False) -> Gate:
     words = f"{'≤' if at_most else '≥'} {show(bar)}"
     if value is None:
-        return Gate(name, words, "–", None)
+        return Gate(name, words, DASH, None)
     return Gate(name, words, show(value), value <= bar if at_most else value >= bar)
 
 

@@ -45,7 +45,9 @@ class Tile:
 def answer(metrics: Metrics) -> Answer:
     """The question's answer, as far as the metrics hold one."""
     if not metrics.evaluated:
-        return Answer("Not evaluated yet.", "Run make repro: the last stage scores the arms.", "none")
+        return Answer(
+            "Not evaluated yet.", "Run make repro: the last stage scores the arms.", "none"
+        )
     if not metrics.has_truth:
         return Answer(
             "No truth.",
@@ -72,7 +74,9 @@ def answer(metrics: Metrics) -> Answer:
     )
     gap = metrics.gap("extreme")
     if gap is not None:
-        text += f" That is {percent(gap)} of what true labels of the same photos would have brought."
+        text += (
+            f" That is {percent(gap)} of what true labels of the same photos would have brought."
+        )
     if gain.low is None:
         return Answer("No interval.", text, "none")
     if gain.low > 0:
@@ -93,15 +97,21 @@ def tiles(metrics: Metrics) -> list[Tile]:
     gain = metrics.gain("extreme")
     if gain.value is not None:
         ends = f"95 %: {signed(gain.low)} to {signed(gain.high)}" if gain.has_interval else ""
-        out.append(Tile("Parser, extreme poses", signed(gain.value), f"mIoU on unseen heads. {ends}"))
+        out.append(
+            Tile("Parser, extreme poses", signed(gain.value), f"mIoU on unseen heads. {ends}")
+        )
     if (gap := metrics.gap("extreme")) is not None:
         out.append(Tile("Gap to true labels", percent(gap), "recovered at extreme poses"))
     raw, refined = metrics.label("raw", "yaw60"), metrics.label("refined", "yaw60")
     if raw is not None and refined is not None:
-        out.append(Tile("Labels in profile", f"{score(raw)} → {score(refined)}", "mIoU, raw → refined"))
+        out.append(
+            Tile("Labels in profile", f"{score(raw)} → {score(refined)}", "mIoU, raw → refined")
+        )
     front = metrics.gain("standard").value
     if front is not None:
-        out.append(Tile("Parser, standard poses", signed(front), "mIoU: what it costs at the front"))
+        out.append(
+            Tile("Parser, standard poses", signed(front), "mIoU: what it costs at the front")
+        )
     return out
 
 
@@ -110,7 +120,7 @@ def findings(metrics: Metrics) -> list[str]:
     out = []
     for stratum in ("extreme", "yaw60", "pitch30", "middle", "all"):
         gain = metrics.gain(stratum)
-        name = STRATA[stratum][0].removeprefix("– ").lower()
+        name = STRATA[stratum][0].removeprefix("… ").lower()
         if gain.value is not None and gain.low is not None and gain.low <= 0:
             out.append(
                 f"Views “{name}”: the gain of {signed(gain.value)} is not secured, its interval "
@@ -125,7 +135,9 @@ def findings(metrics: Metrics) -> list[str]:
     out += _arms_that_brought_nothing(metrics)
     out += _labels(metrics)
     out += _classes(metrics)
-    rest = difference(metrics.arm("oracle", "extreme").value, metrics.arm("refined", "extreme").value)
+    rest = difference(
+        metrics.arm("oracle", "extreme").value, metrics.arm("refined", "extreme").value
+    )
     if rest is not None and rest > 0:
         out.append(f"At extreme poses {score(rest)} is still missing to the oracle.")
     return out
@@ -145,7 +157,9 @@ def _arms_that_brought_nothing(metrics: Metrics) -> list[str]:
         metrics.arm("refined_novel", "extreme").value, metrics.arm("refined", "extreme").value
     )
     if novel is not None and novel < _NOISE:
-        out.append(f"Rendered novel views brought nothing further at extreme poses ({signed(novel)}).")
+        out.append(
+            f"Rendered novel views brought nothing further at extreme poses ({signed(novel)})."
+        )
     return out
 
 
@@ -155,7 +169,7 @@ def _labels(metrics: Metrics) -> list[str]:
         change = difference(metrics.label("refined", stratum), metrics.label("raw", stratum))
         if change is not None and change < 0:
             out.append(
-                f"Refinement made the labels worse for “{name.removeprefix('– ').lower()}” "
+                f"Refinement made the labels worse for “{name.removeprefix('… ').lower()}” "
                 f"({signed(change)})."
             )
     rest = difference(metrics.label("ceiling", "all"), metrics.label("refined", "all"))

@@ -54,8 +54,23 @@ def settle(notebook: NotebookNode) -> NotebookNode:
         elif cell.cell_type == "code":
             cell.execution_count = None
             cell.outputs = _settled_outputs(cell.outputs, above)
+    _number_tables(out)
     out.metadata = type(out.metadata)(language_info={"name": "python", "pygments_lexer": "python"})
     return out
+
+
+def _number_tables(notebook: NotebookNode) -> None:
+    """Number the ids that pandas draws by chance for styled tables."""
+    ids: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = re.sub(
+                    r"\bT_[0-9a-f]{5}(?![0-9a-f])",
+                    lambda match: ids.setdefault(match[0], f"T_{len(ids)}"),
+                    data["text/html"],
+                )
 
 
 def _settled_outputs(outputs: list, above: str | None) -> list:
@@ -76,7 +91,14 @@ def _settled_outputs(outputs: list, above: str | None) -> list:
     for output in kept:
         if output.output_type == "stream":
             output.text = clean_stream(output.text)
-    return [o for o in kept if o.output_type != "stream" or o.text.strip()]
+    return [o for o in kept if _says_something(o)]
+
+
+def _says_something(output: NotebookNode) -> bool:
+    if output.output_type == "stream":
+        return bool(output.text.strip())
+    # A widget without its scripts is a line of text that shows its first moment.
+    return "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
 
 
 def render_page(

@@ -6,6 +6,10 @@ bytes in each clone), and a test holds them to it::
 
     python -m labelsplat.report.notebooks strip notebooks/*.ipynb
     python -m labelsplat.report.notebooks check notebooks/*.ipynb
+
+After a change of params.yaml the defaults in the parameters cells follow by::
+
+    python -m labelsplat.report.notebooks defaults
 """
 
 from __future__ import annotations
@@ -115,11 +119,92 @@ def declared_parameters(notebook: NotebookNode, *, where: object = None) -> dict
     return out
 
 
+def with_defaults(source: str, values: dict) -> str:
+    """The text of a parameters cell with other values, its comments and layout kept.
+
+    Args:
+        source: the cell, lines ``name = literal``.
+        values: new values by name; names and keys that the cell lacks are left out.
+    """
+    found: list[tuple[ast.expr, object]] = []
+
+    def compare(node: ast.expr, value: object) -> None:
+        if isinstance(node, ast.Dict) and isinstance(value, dict):
+            for key, entry in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value in value:
+                    compare(entry, value[key.value])
+        elif ast.literal_eval(node) != value:
+            found.append((node, value))
+
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in values:
+            compare(node.value, values[ast.unparse(node.targets[0])])
+    lines = source.splitlines()
+    # From the end, so that earlier places stay where they are. Columns count bytes.
+    for node, value in sorted(found, key=lambda f: -(f[0].lineno * 1000 + f[0].col_offset)):
+        first, last = lines[node.lineno - 1].encode(), lines[node.end_lineno - 1].encode()
+        text = json.dumps(value) if isinstance(value, str | list) else repr(value)
+        line = first[: node.col_offset] + text.encode() + last[node.end_col_offset :]
+        lines[node.lineno - 1 : node.end_lineno] = [line.decode()]
+    return "\n".join(lines)
+
+
+def write_defaults(root: Path) -> list[str]:
+    """Set the parameters cells of all notebooks to params.yaml's values (first rounds).
+
+    Returns:
+        The notebooks that changed, relative to ``root``.
+
+    Raises:
+        ParameterError: another profile is active.
+    """
+    import shlex
+
+    from labelsplat.report.params import profile_text, read_yaml
+    from labelsplat.report.stages import load_stage
+
+    if (root / "params.yaml").read_text(encoding="utf-8") != profile_text("default"):
+        raise ParameterError(
+            "not the default profile, whose values committed notebooks hold",
+            where="params.yaml",
+            remedy="make profile PROFILE=default",
+        )
+    changed, done = [], set()
+    for name, stage in read_yaml(root / "dvc.yaml")["stages"].items():
+        words = shlex.split(stage.get("do", stage)["cmd"])
+        path = words[5]
+        if path in done or not (root / path).exists():
+            continue
+        done.add(path)
+        stage_values = load_stage(root, f"{name}@r1" if "foreach" in stage else name).variables()
+        notebook = read_notebook(root / path)
+        for cell in notebook.cells:
+            if "parameters" in cell.metadata.get("tags", ()):
+                cell.source = with_defaults(cell.source, stage_values)
+        text = canonical_text(notebook)
+        if text != (root / path).read_text(encoding="utf-8"):
+            with atomic_path(root / path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
 def main(arguments: list[str]) -> int:
-    """``strip`` or ``check`` the notebooks named after it; 1 if ``check`` finds one unstripped."""
+    """``strip`` or ``check`` the notebooks named after it, or renew their ``defaults``.
+
+    Returns:
+        1 if ``check`` finds a notebook that is not in canonical form, 2 for a wrong call.
+    """
     command, *paths = arguments or [""]
+    if command == "defaults" and not paths:
+        from labelsplat.base.layout import project_root
+
+        for path in write_defaults(project_root()):
+            print(f"{path}: defaults renewed")
+        return 0
     if command not in ("strip", "check") or not paths:
         print("usage: python -m labelsplat.report.notebooks strip|check NOTEBOOK...")
+        print("       python -m labelsplat.report.notebooks defaults")
         return 2
     bad = 0
     for path in paths:

@@ -225,8 +225,9 @@ def _environment(root: Path, folder: Path) -> Iterator[None]:
         "LABELSPLAT_ROOT": str(root),
         "PYTHONPATH": os.pathsep.join(path),
         # Start-up files and settings of the user's own IPython must not change results.
-        "IPYTHONDIR": str(folder / "ipython"),
+        "IPYTHONDIR": str(_ipython_folder(folder)),
         "JUPYTER_PREFER_ENV_PATH": "1",
+        "MATPLOTLIBRC": str(Path(__file__).with_name("matplotlibrc")),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         # The same bytes on each run: order of sets, dates in SVG and PDF.
@@ -244,6 +245,18 @@ def _environment(root: Path, folder: Path) -> Iterator[None]:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
+
+
+def _ipython_folder(folder: Path) -> Path:
+    """Settings of the kernel: progress bars as text, which reaches the terminal.
+
+    In Jupyter ``tqdm.auto`` draws a widget; nobody would see that here.
+    """
+    start = folder / "ipython" / "profile_default" / "startup"
+    start.mkdir(parents=True)
+    code = "import sys\n\nsys.modules['tqdm.notebook'] = None\n"
+    (start / "00-text-progress.py").write_text(code, encoding="utf-8")
+    return folder / "ipython"
 
 
 def _execute(

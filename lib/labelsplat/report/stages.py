@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelsplat.base.errors import LabelsplatError, ParameterError
+from labelsplat.base.errors import LabelsplatError
 
 _CODE = ("lib/", "notebooks/", "requirements.lock")
 _NOISE = {"__pycache__", ".ipynb_checkpoints"}
@@ -118,28 +117,3 @@ def code_hashes(root: Path, paths: tuple[str, ...]) -> dict[str, str]:
                     file.read_bytes()
                 ).hexdigest()
     return out
-
-
-def stage_names(dvc_yaml: dict, params: dict) -> list[str]:
-    """Names of all stages as DVC makes them, worked out without importing DVC.
-
-    Args:
-        dvc_yaml: the parsed dvc.yaml.
-        params: the parsed params.yaml.
-
-    Raises:
-        ParameterError: a ``foreach`` names something that params.yaml lacks.
-    """
-    names = []
-    for name, stage in dvc_yaml.get("stages", {}).items():
-        if "foreach" not in stage:
-            names.append(name)
-            continue
-        over = stage["foreach"]
-        if isinstance(over, str):
-            key = re.fullmatch(r"\$\{(\w+)\}", over)
-            if key is None or key[1] not in params:
-                raise ParameterError(f"foreach {over} of stage {name} is no parameter")
-            over = params[key[1]]
-        names += [f"{name}@{key}" for key in over]
-    return names

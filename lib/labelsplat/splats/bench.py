@@ -20,6 +20,9 @@ import torch
 from labelsplat.base import write_json
 from labelsplat.capture.cameras import Camera
 from labelsplat.splats.camera_batch import CameraBatch
+from labelsplat.splats.cpu.blending import blend
+from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients
+from labelsplat.splats.cpu.engine import Project
 from labelsplat.splats.gaussians import Gaussians
 from labelsplat.splats.rendering import render
 
@@ -106,6 +109,7 @@ def measure(
     available = numba.config.NUMBA_NUM_THREADS
     contests = [("cpu", t) for t in threads if t <= available] + [("reference", 1)]
     laps: dict[tuple[str, int], list[Lap]] = {contest: [] for contest in contests}
+    speeds: dict[int, list[float]] = {number: [] for engine, number in contests if engine == "cpu"}
     before = torch.get_num_threads(), numba.get_num_threads()
     try:
         for turn in range(rounds + 1):  # the first warms caches and compiles
@@ -115,23 +119,47 @@ def measure(
                 torch.set_num_threads(number)
                 numba.set_num_threads(number)
                 lap = _lap(gaussians, cameras, features, engine)
+                speed = kernel_gflops(gaussians, cameras, features) if engine == "cpu" else 0.0
                 if turn > 0:
                     laps[engine, number].append(lap)
+                    speeds.get(number, []).append(speed)
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
-    return [
-        {
-            "engine": engine,
-            "n": count,
-            "size": size,
-            "channels": channels,
-            "threads": number,
-            "forward_ms": round(float(np.median([lap.forward for lap in times])), 3),
-            "total_ms": round(float(np.median([lap.total for lap in times])), 3),
-        }
-        for (engine, number), times in laps.items()
-    ]
+    rows = []
+    for (engine, number), times in laps.items():
+        row = {"engine": engine, "n": count, "size": size, "channels": channels, "threads": number}
+        row["forward_ms"] = round(float(np.median([lap.forward for lap in times])), 3)
+        row["total_ms"] = round(float(np.median([lap.total for lap in times])), 3)
+        if engine == "cpu":
+            row["gflops"] = round(float(np.median(speeds[number])), 2)
+        rows.append(row)
+    return rows
+
+
+def kernel_gflops(gaussians: Gaussians, cameras: CameraBatch, features: torch.Tensor) -> float:
+    """Billions of operations a second of the two blending kernels alone, on one view.
+
+    Counted as 32 + 2 D (forward) and 59 + 4 D (backward) for every lane of every block that a
+    Gaussian touches, lanes that it does not reach included.
+    """
+    views: list = []
+    numbers = (gaussians.means, gaussians.quaternions, gaussians.scales, gaussians.opacities)
+    matrices = (cameras.view_matrices, cameras.intrinsics)
+    Project.apply(*numbers, *matrices, cameras.width, cameras.height, views)
+    view, colours = views[0], features.numpy()
+    channels = colours.shape[1]
+    image = np.empty((view.height, view.width, channels), np.float32)
+    alpha, background = np.empty(image.shape[:2], np.float32), np.zeros(channels, np.float32)
+    stride = GEOMETRY + (channels + 3) // 4 * 4
+    rows = np.zeros(len(view.lists.items) * stride, np.float32)
+    lists = (view.lists.starts, view.lists.items, view.lists.turns)
+    given = (view.lanes, *lists, view.records, colours, background)
+    start = time.perf_counter()
+    hits = blend(*given, image, alpha)
+    blend_gradients(*given, image, alpha, True, rows)
+    seconds = time.perf_counter() - start
+    return hits * view.lanes.width * (32 + 59 + 6 * channels) / seconds / 1e9
 
 
 def sgemm_gflops(size: int = 1024, rounds: int = 10) -> float:
@@ -154,14 +182,15 @@ def _seconds(function: Callable[[], object]) -> float:
 
 def table(rows: list[dict]) -> str:
     """The rows as text, with each one's speed against the reference of its size."""
-    lines = ["     n  size   D  engine     threads  forward ms    total ms   x reference"]
+    head = "     n  size   D  engine     threads  forward ms    total ms   x reference  GFLOP/s"
+    lines = [head]
     for row in rows:
         same = [r for r in rows if all(r[k] == row[k] for k in ("n", "size", "channels"))]
         slow = next(r["total_ms"] for r in same if r["engine"] == "reference")
         lines.append(
             f"{row['n']:6d}  {row['size']:4d}  {row['channels']:2d}  {row['engine']:9s}"
             f"  {row['threads']:7d}  {row['forward_ms']:10.2f}  {row['total_ms']:10.2f}"
-            f"  {slow / row['total_ms']:11.1f}"
+            f"  {slow / row['total_ms']:12.1f}  {row.get('gflops', ''):>7}"
         )
     return "\n".join(lines)
 

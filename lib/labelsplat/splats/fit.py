@@ -253,7 +253,7 @@ def _start(images, valid, foreground, cameras, settings, rng) -> dict[str, Tenso
         "quaternions": rng.standard_normal((n, 4)),
         "log_scales": np.full((n, 3), np.log(0.6 * spacing)),
         "opacity_logits": np.zeros(n),
-        "colours": surface_colours(means, images, cameras),
+        "colours": surface_colours(means, images, valid, cameras),
         "backgrounds": backgrounds,
     }
     return {name: torch.from_numpy(a.astype(np.float32)) for name, a in arrays.items()}

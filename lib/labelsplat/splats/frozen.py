@@ -17,7 +17,7 @@ from labelsplat.base import ParameterError
 from labelsplat.capture.cameras import Camera
 from labelsplat.splats.camera_batch import CameraBatch
 from labelsplat.splats.gaussians import Gaussians
-from labelsplat.splats.rendering import _renderable, choose_engine, render
+from labelsplat.splats.rendering import choose_engine, render, renderable
 
 
 class FrozenView(Protocol):
@@ -59,7 +59,7 @@ def freeze(
 def _freeze_on_cpu(gaussians: Gaussians, batch: CameraBatch) -> list[FrozenView]:
     from labelsplat.splats.cpu.engine import Project  # late: Numba takes a second
 
-    numbers, _ = _renderable(gaussians, gaussians.colours)
+    numbers, _ = renderable(gaussians, gaussians.colours)
     views: list = []
     Project.apply(
         *numbers[:4], batch.view_matrices, batch.intrinsics, batch.width, batch.height, views

@@ -115,9 +115,10 @@ def write_gaussians(path: str | Path, gaussians: Gaussians, metadata: dict | Non
     tensors = {
         name: t.detach().cpu().contiguous().clone() for name, t in gaussians.tensors().items()
     }
-    header = {"format": FORMAT, "metadata": json.dumps(metadata or {}, allow_nan=False)}
+    header = {"format": FORMAT, "metadata": metadata or {}}
+    # One entry: safetensors writes several in an order that differs from run to run.
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, header)
+        save_file(tensors, temporary, {"labelsplat": json.dumps(header, allow_nan=False)})
 
 
 def read_gaussians(path: str | Path, device: str = "cpu") -> tuple[Gaussians, dict]:
@@ -128,7 +129,7 @@ def read_gaussians(path: str | Path, device: str = "cpu") -> tuple[Gaussians, di
     """
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get("labelsplat", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise LabelsplatError("the file is missing", where=path) from None
@@ -140,4 +141,4 @@ def read_gaussians(path: str | Path, device: str = "cpu") -> tuple[Gaussians, di
             where=path,
             remedy="Write it with write_gaussians.",
         )
-    return Gaussians(**tensors), json.loads(header["metadata"])
+    return Gaussians(**tensors), header["metadata"]

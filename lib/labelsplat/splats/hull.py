@@ -98,25 +98,28 @@ def pixels_of(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarra
     return xy[..., 0], xy[..., 1], hits
 
 
-def surface_colours(points: np.ndarray, images: np.ndarray, cameras: list[Camera]) -> np.ndarray:
+def surface_colours(
+    points: np.ndarray, images: np.ndarray, valid: np.ndarray, cameras: list[Camera]
+) -> np.ndarray:
     """A first colour for each point: the photos' mean, weighted by how squarely a view faces it.
 
     Args:
         points: ``[M, 3]`` on a roughly star-shaped surface around the cameras' focus.
         images: ``[V, H, W, 3]`` uint8.
+        valid: ``[V, H, W]`` bool; other pixels show nothing.
         cameras: one a view.
 
     Returns:
-        ``[M, 3]`` RGB, 0..1.
+        ``[M, 3]`` RGB, 0..1; grey where no view shows a point.
     """
     outward = points - common_focus(cameras)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
-    total, weights = np.zeros((len(points), 3)), np.zeros((len(points), 1))
-    for image, camera in zip(images, cameras, strict=True):
+    total, weights = np.full((len(points), 3), 0.5e-9), np.full((len(points), 1), 1e-9)
+    for image, known, camera in zip(images, valid, cameras, strict=True):
         column, row, hits = pixels_of(points, camera)
         facing = np.clip(-outward @ camera.rotation[2], 0, 1) ** 2
-        # The small constant gives a colour to points that no view faces.
-        weight = (hits * facing + 1e-6)[:, None]
+        # The small constant gives a colour to points that views show but none faces.
+        weight = (hits * known[row, column] * (facing + 1e-6))[:, None]
         total += weight * image[row, column] / 255
         weights += weight
     return total / weights

@@ -65,7 +65,9 @@ def project(
 
     points = means @ rotation.T + translation
     depths = points[:, 2]
-    slopes = points[:, :2] / depths[:, None]
+    # What lies behind the camera has no image and is not drawn: any finite number will do.
+    distances = torch.where(depths > 0, depths, 1)[:, None]
+    slopes = points[:, :2] / distances
     centres = slopes * focal + principal
 
     # J, the derivative of (x, y, z) -> (f x / z, f y / z). Far outside the image it explodes, so
@@ -73,8 +75,8 @@ def project(
     border = BORDER * 0.5 * size / focal
     low, high = -principal / focal - border, (size - principal) / focal + border
     inside = torch.maximum(torch.minimum(slopes, high), low)
-    jacobian = torch.diag_embed(focal / depths[:, None])
-    jacobian = torch.cat([jacobian, (-focal * inside / depths[:, None])[:, :, None]], -1)
+    jacobian = torch.diag_embed(focal / distances)
+    jacobian = torch.cat([jacobian, (-focal * inside / distances)[:, :, None]], -1)
 
     axes = rotation_matrices(quaternions) * scales[:, None, :]  # columns: the axes, scaled
     flat = jacobian @ rotation @ axes  # [N, 2, 3]
@@ -115,16 +117,19 @@ def _half_extents(
     width: int,
     height: int,
 ) -> Tensor:
-    """``[N, 2]`` pixels that each Gaussian reaches sideways and up and down; 0 = not in the image.
+    """``[N, 2]`` pixels that each Gaussian reaches sideways and up and down.
 
-    Alpha is MIN_ALPHA on an ellipse, where the exponent is ln(opacity / MIN_ALPHA).
+    Alpha is MIN_ALPHA on an ellipse, where the exponent is ln(opacity / MIN_ALPHA). 0 where its box
+    holds no pixel centre of the image.
     """
     level = torch.log(opacities / MIN_ALPHA).clamp_min(0)
     half = torch.sqrt(2 * level[:, None] * torch.stack([xx, yy], -1))
     size = half.new_tensor([width, height])
     seen = (depths >= NEAR) & (depths <= FAR) & (opacities >= MIN_ALPHA)
     seen &= torch.isfinite(xx * yy)
-    seen &= ((centres + half > 0) & (centres - half < size)).all(-1)
+    first = torch.ceil(centres - half - 0.5).clamp_min(0)
+    last = torch.minimum(torch.floor(centres + half - 0.5), size - 1)
+    seen &= (first <= last).all(-1)
     return torch.where(seen[:, None], half, 0)
 
 

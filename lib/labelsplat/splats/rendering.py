@@ -40,7 +40,8 @@ class Rendering:
             for the gradients by which Gaussians are split. Meaningless where ``radii`` is 0.
         radii: ``[V, N, 2]`` int32, how many pixels each Gaussian reaches sideways and up and down;
             0 for those that a view does not show.
-        dropped: number of Gaussians left out because a number of theirs is not finite.
+        dropped: number of Gaussians left out because a number of theirs is not finite, or because
+            their quaternion is zero.
         engine: name of the engine that drew.
     """
 
@@ -89,7 +90,7 @@ def render(
     means = gaussians.means
     batch = CameraBatch.of(cameras, means.dtype, means.device)
     backgrounds = _backgrounds(background, len(batch), features)
-    numbers, dropped = _renderable(gaussians, features)
+    numbers, dropped = renderable(gaussians, features)
     image, alpha, depth, means2d, radii = _rasterizer(name)(
         *numbers,
         batch.view_matrices,
@@ -158,24 +159,31 @@ def _backgrounds(background, views: int, features: Tensor) -> Tensor:
     return given.expand(views, channels)
 
 
-def _renderable(gaussians: Gaussians, features: Tensor) -> tuple[list[Tensor], int]:
+def renderable(gaussians: Gaussians, features: Tensor) -> tuple[list[Tensor], int]:
     """Means, quaternions, scales, opacities and features, all finite, and how many were not.
 
-    A Gaussian with a number that is not finite becomes one of opacity zero, which is not drawn
-    and gets no gradient; the others keep their places.
+    A Gaussian with a number that is not finite, or a quaternion of zeros, becomes one of opacity
+    zero, which is not drawn and gets no gradient; the others keep their places.
     """
-    g, scales = gaussians, gaussians.scales
-    numbers = [g.means, g.quaternions, scales, g.opacity_logits, features]
-    # A sum is finite only if all its terms are: cheaper than to look at every row.
+    raw = (
+        gaussians.means,
+        gaussians.quaternions,
+        gaussians.log_scales,
+        gaussians.opacity_logits,
+        features,
+    )
+    scales, dropped = gaussians.scales, 0
     with torch.no_grad():
-        sums = torch.stack([t.sum() for t in (*numbers, g.log_scales)])
-    if torch.isfinite(sums).all():
-        return [*numbers[:3], g.opacities, features], 0
-    good = finite_rows(*numbers, g.log_scales)
-    stand_ins = (0.0, 1.0, 1.0, -200.0, 0.0)
-    safe = [
-        torch.where(good.reshape(-1, *[1] * (t.ndim - 1)), t, value)
-        for t, value in zip(numbers, stand_ins, strict=True)
-    ]
-    safe[3] = safe[3].sigmoid()
-    return safe, int((~good).sum())
+        inverse_lengths = gaussians.quaternions.square().sum(1).rsqrt()
+        checked = (*raw, scales, inverse_lengths)
+        # A sum is finite only if all its terms are: cheaper than to look at every row.
+        all_good = torch.isfinite(torch.stack([t.sum() for t in checked])).all()
+    if not all_good:
+        good = finite_rows(*checked)
+        stand_ins = (0.0, 1.0, 0.0, -200.0, 0.0)
+        raw = tuple(
+            torch.where(good.reshape(-1, *[1] * (t.ndim - 1)), t, value)
+            for t, value in zip(raw, stand_ins, strict=True)
+        )
+        scales, dropped = raw[2].exp(), int((~good).sum())
+    return [raw[0], raw[1], scales, raw[3].sigmoid(), raw[4]], dropped

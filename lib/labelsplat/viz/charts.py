@@ -88,7 +88,7 @@ def plot_scores(
         colours.setdefault(name, ARM_COLOURS.get(name, colour))
     step = 0.8 / max(len(columns), 1)
     band = max(0.36, 0.155 * len(columns))
-    figure = new_figure(width, 0.95 + band * len(table))
+    figure = new_figure(width, 0.95 + band * max(len(table), 2))
     axes = figure.subplots()
     for i, row in enumerate(table.values()):
         if i % 2 == 0:
@@ -104,7 +104,7 @@ def plot_scores(
             axes.plot(value, y, "o", color=colours[name], ms=5, label=label, zorder=3)
     axes.set_yticks(range(len(table)), [titles.get(name, name) for name in table])
     axes.tick_params(axis="y", labelcolor=INK)
-    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_ylim(max(len(table), 1) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set(title=title, xlabel=xlabel)
@@ -202,7 +202,7 @@ def dumbbells(
     columns = list(dict.fromkeys(c for row in rows.values() for c in row))
     for name, colour in zip(columns, _cycle(len(columns)), strict=True):
         colours.setdefault(name, ARM_COLOURS.get(name, colour))
-    figure = new_figure(6.6, 1.05 + 0.235 * max(len(rows), 1))
+    figure = new_figure(6.6, 1.15 + 0.235 * max(len(rows), 3))
     axes = figure.subplots()
     for i, row in enumerate(rows.values()):
         if link and all(row.get(name) is not None for name in link):

@@ -41,8 +41,10 @@ def png_bytes(figure: Figure, colours: int | None = None) -> bytes:
     buffer.seek(0)
     image = Image.open(buffer).convert("RGB")
     if colours is not None:
-        # Refined by k-means, or colours of small areas (a legend's) would be lost.
-        image = image.quantize(colours, kmeans=2, dither=Image.Dither.NONE)
+        # This method keeps the colours of small areas (ears, a legend's squares); the default one,
+        # median cut, gives its colours to large areas.
+        method = Image.Quantize.MAXCOVERAGE
+        image = image.quantize(colours, method=method, kmeans=1, dither=Image.Dither.NONE)
     out = io.BytesIO()
     image.save(out, format="PNG", optimize=True)
     return out.getvalue()

@@ -105,7 +105,7 @@ def label_sheet(
 
     height, width = canvas.shape[:2]
     left = 8 + _text_width(row_titles) if row_titles else 0
-    top = (20 if col_titles else 0) + (28 if title else 0)
+    top = (24 if col_titles else 0) + (28 if title else 0)
     # Titles longer than the pictures are wide need room, too.
     right = max(0, _text_width([title], 7.6) - left - width) if title else 0
     legend = _legend_rows(vocabulary, left + width + right) if vocabulary else []

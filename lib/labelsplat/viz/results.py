@@ -41,7 +41,10 @@ def plot_gains(report: Mapping[str, Any]) -> Picture:
     """What the refined parser gained over the better control and over self-training."""
     names = {"gain": "over the better control", "over_self_training": "over self-training"}
     table = {s: {text: report[key][s] for key, text in names.items()} for s in STRATA}
-    colours = dict(zip(names.values(), (ARM_COLOURS["refined"], ARM_COLOURS["self_training"])))
+    colours = {
+        names["gain"]: ARM_COLOURS["refined"],
+        names["over_self_training"]: ARM_COLOURS["self_training"],
+    }
     return strata_bars(
         table,
         colours=colours,

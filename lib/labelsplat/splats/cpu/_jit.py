@@ -26,7 +26,8 @@ from labelsplat.base import atomic_path, cache_dir
 
 logger = logging.getLogger(__name__)
 
-# No reassociation: it would fold the rounding of ``simd.exp2_negative`` away (a 6 % error in the image).
+# No reassociation: it would fold the rounding of ``simd.exp2_negative`` away, which is a 6 % error
+# in the image.
 FAST_MATH = frozenset({"nsz", "contract", "arcp"})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from labelsplat.splats.cpu._jit import kernel
@@ -27,6 +28,8 @@ class TileLists(NamedTuple):
         order: ``[drawn]`` int32, the Gaussians with at least one entry, front to back.
         gather_starts: ``[drawn + 1]`` int32 into ``gather``, for the Gaussians of ``order``.
         gather: ``[entries]`` int32, the entries of each Gaussian of ``order``, one after another.
+        turns: ``[tiles]`` int32, the order in which to work on the tiles. Each thread gets one
+            stretch of it; the stretches hold about the same number of entries.
     """
 
     starts: np.ndarray
@@ -34,6 +37,7 @@ class TileLists(NamedTuple):
     order: np.ndarray
     gather_starts: np.ndarray
     gather: np.ndarray
+    turns: np.ndarray
 
 
 @kernel
@@ -120,5 +124,14 @@ def tile_lists(depths: np.ndarray, boxes: np.ndarray, width: int, height: int) -
     # The bits of positive floats, read as integers, are in the order of the floats.
     keys = depths.reshape(-1).view(np.uint32 if depths.itemsize == 4 else np.uint64)
     order = _sort_by_key(_drawn(boxes), keys)
-    lists = _fill(order, boxes, (width + TILE - 1) // TILE, (height + TILE - 1) // TILE)
-    return TileLists(lists[0], lists[1], order, lists[2], lists[3])
+    starts, items, gather_starts, gather = _fill(
+        order, boxes, (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    )
+    return TileLists(starts, items, order, gather_starts, gather, _turns(starts))
+
+
+def _turns(starts: np.ndarray) -> np.ndarray:
+    """The tiles from the fullest to the emptiest, dealt to the threads like cards."""
+    fullest_first = np.argsort(starts[:-1] - starts[1:], kind="stable").astype(np.int32)
+    threads = numba.get_num_threads()
+    return np.concatenate([fullest_first[t::threads] for t in range(threads)])

@@ -102,20 +102,10 @@ def _write_block(lanes, sums, left_over, background, left, top, inside, image, a
 
 @kernel
 def _blend_tile(
-    lanes,
-    first,
-    count,
-    items,
-    records,
-    features,
-    background,
-    left,
-    top,
-    right,
-    bottom,
-    image,
+    lanes, first, count, items, records, features, background, left, top, right, bottom, image,
     alpha,
-):
+):  # fmt: skip
+    total = 0
     w, kind = simd.width(lanes), features.dtype
     height, n = w // BLOCK, padded(count)
     channels = (features.shape[1] + 3) // 4 * 4
@@ -139,6 +129,7 @@ def _blend_tile(
                 lanes, hot, candidates, found, pixel_x, pixel_y, inside,
                 weights, weights, hits, False, left_over,
             )  # fmt: skip
+            total += found
             d = 0
             while channels - d >= 8:
                 _blend_8(lanes, weights, hits, found, local, channels, d, sums)
@@ -148,27 +139,33 @@ def _blend_tile(
             _write_block(
                 lanes, sums, left_over, background, left + x, top + y, inside, image, alpha
             )
+    return total
 
 
 @kernel(parallel=True)
-def blend(lanes, starts, items, records, features, background, image, alpha):
+def blend(lanes, starts, items, turns, records, features, background, image, alpha):
     """Draw one view.
 
     Args:
         lanes: vector width.
-        starts, items: of ``binning.TileLists``.
+        starts, items, turns: of ``binning.TileLists``.
         records: ``[N, RECORD]`` of ``projection.project``.
         features: ``[N, D]``. background: ``[D]``.
         image: output ``[H, W, D]``. alpha: output ``[H, W]``.
+
+    Returns:
+        How often a Gaussian touched a block of pixels: what the work is proportional to.
     """
     rows, width = alpha.shape
     columns = (width + TILE - 1) // TILE
-    for tile in prange(len(starts) - 1):
+    hits = 0
+    for turn in prange(len(turns)):
+        tile = turns[turn]
         left, top = tile % columns * TILE, tile // columns * TILE
         right, bottom = min(left + TILE, width), min(top + TILE, rows)
         count = starts[tile + 1] - starts[tile]
         if count > 0:
-            _blend_tile(
+            hits += _blend_tile(
                 lanes, starts[tile], count, items, records, features, background,
                 left, top, right, bottom, image, alpha,
             )  # fmt: skip
@@ -178,3 +175,4 @@ def blend(lanes, starts, items, records, features, background, image, alpha):
                     alpha[y, x] = 0
                     for d in range(image.shape[2]):
                         image[y, x, d] = background[d]
+    return hits

@@ -197,7 +197,8 @@ def _moments_to_gradients(records, items, first, count, x_middle, y_middle, rows
     for i in range(count):
         r, o = records[items[first + i]], i * stride
         x, y = r[X] - x_middle, r[Y] - y_middle
-        q, qx, qy, qxx, qxy, qyy = rows[o : o + 6]
+        q, qx, qy = rows[o], rows[o + 1], rows[o + 2]
+        qxx, qxy, qyy = rows[o + 3], rows[o + 4], rows[o + 5]
         # Of (Gaussian's centre - pixel) instead of (pixel - middle).
         cx, cy = x * q - qx, y * q - qy
         cxx = x * (x * q - 2 * qx) + qxx
@@ -274,12 +275,12 @@ def _tile_gradients(
 
 @kernel(parallel=True)
 def blend_gradients(
-    lanes, starts, items, records, features, background, by_image, by_alpha, geometry, rows
+    lanes, starts, items, turns, records, features, background, by_image, by_alpha, geometry, rows
 ):
     """Gradient rows of all entries of one view.
 
     Args:
-        lanes, starts, items, records, features, background: as given to ``blending.blend``.
+        lanes, starts, items, turns, records, features, background: as given to ``blending.blend``.
         by_image: ``[H, W, D]`` derivative of the loss by the image. by_alpha: ``[H, W]``.
         geometry: whether more than the gradient of the features is wanted; if not, features and
             background are not read, and rows have no geometry columns.
@@ -287,7 +288,8 @@ def blend_gradients(
     """
     height, width = by_alpha.shape
     columns = (width + TILE - 1) // TILE
-    for tile in prange(len(starts) - 1):
+    for turn in prange(len(turns)):
+        tile = turns[turn]
         left, top = tile % columns * TILE, tile // columns * TILE
         right, bottom = min(left + TILE, width), min(top + TILE, height)
         count = starts[tile + 1] - starts[tile]

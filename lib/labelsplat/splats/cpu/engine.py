@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from labelsplat.base import LabelsplatError
-from labelsplat.splats.cpu import simd
 from labelsplat.splats.cpu.binning import TileLists, tile_lists
 from labelsplat.splats.cpu.blending import blend
 from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients, gather_gradients
 from labelsplat.splats.cpu.projection import CHUNK, RECORD, pack_camera, project
 from labelsplat.splats.cpu.projection_gradients import project_gradients
+from labelsplat.splats.cpu.vectors import Lanes, chosen_lanes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class ProjectedView:
         lists: the Gaussians of each tile.
     """
 
-    lanes: simd.Lanes
+    lanes: Lanes
     width: int
     height: int
     records: np.ndarray
@@ -45,13 +45,23 @@ class ProjectedView:
     radii: np.ndarray
     lists: TileLists
 
-    def draw(self, features: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image ``[H, W, D]`` and alpha ``[H, W]`` of ``features [N, D]``."""
+    def draw(
+        self,
+        features: np.ndarray,
+        background: np.ndarray,
+        image: np.ndarray | None = None,
+        alpha: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image ``[H, W, D]`` and alpha ``[H, W]`` of ``features [N, D]``, written where given."""
         kind = self.records.dtype
-        image = np.empty((self.height, self.width, features.shape[1]), kind)
-        alpha = np.empty((self.height, self.width), kind)
-        starts, items = self.lists.starts, self.lists.items
-        blend(self.lanes, starts, items, self.records, features, background, image, alpha)
+        if image is None:
+            image = np.empty((self.height, self.width, features.shape[1]), kind)
+            alpha = np.empty((self.height, self.width), kind)
+        lists = self.lists
+        blend(
+            self.lanes, lists.starts, lists.items, lists.turns, self.records, features, background,
+            image, alpha,
+        )  # fmt: skip
         return image, alpha
 
     def gradients(
@@ -68,17 +78,17 @@ class ProjectedView:
         n, kind = len(self.records), self.records.dtype
         channels = (by_image.shape[2] + 3) // 4 * 4
         stride = channels + (GEOMETRY if geometry else 0)
-        rows = np.empty(len(self.lists.items) * stride, kind)
-        starts, items, order, gather_starts, gather = self.lists
+        lists = self.lists
+        rows = np.empty(len(lists.items) * stride, kind)
         blend_gradients(
-            self.lanes, starts, items, self.records, features, background, by_image, by_alpha,
-            geometry, rows,
+            self.lanes, lists.starts, lists.items, lists.turns, self.records, features, background,
+            by_image, by_alpha, geometry, rows,
         )  # fmt: skip
         d_means2d = np.zeros((n if geometry else 0, 2), kind)
         d_conics = np.zeros((n if geometry else 0, 3), kind)
         gather_gradients(
-            order, gather_starts, gather, rows, geometry, d_means2d, d_conics, d_opacities,
-            d_features,
+            lists.order, lists.gather_starts, lists.gather, rows, geometry, d_means2d, d_conics,
+            d_opacities, d_features,
         )  # fmt: skip
         return d_means2d, d_conics
 
@@ -109,7 +119,7 @@ class Project(torch.autograd.Function):
     def forward(
         ctx, means, quaternions, scales, opacities, view_matrices, intrinsics, width, height, views
     ):
-        lanes = simd.lanes()
+        lanes = chosen_lanes()
         m, q, s = _array(means), _array(quaternions), _array(scales)
         o = _array(opacities).reshape(-1, 1)
         kind, n, v = m.dtype, len(m), len(view_matrices)
@@ -169,7 +179,7 @@ class Blend(torch.autograd.Function):
         images = np.empty((len(views), height, width, f.shape[-1]), kind)
         alphas = np.empty((len(views), height, width), kind)
         for i, view in enumerate(views):
-            images[i], alphas[i] = view.draw(f if f.ndim == 2 else f[i], b[i])
+            view.draw(f if f.ndim == 2 else f[i], b[i], images[i], alphas[i])
         out = torch.from_numpy(images), torch.from_numpy(alphas)
         # Through torch, which then notices when features are changed before the backward pass.
         ctx.save_for_backward(features, backgrounds, out[1])

@@ -6,8 +6,8 @@ For a Gaussian with centre ``m``, rotation ``R`` and scales ``s`` seen by ``x_ca
     U = J W R diag(s)                                         [2, 3]
     covariance = U U^T + LOW_PASS I,  conic = covariance^-1   [2, 2]
 
-J is the derivative of the perspective at the centre (Zwicker et al., EWA splatting, 2001). Gaussians
-ride in the lanes of vectors: chunks of them are turned from rows into columns first.
+J is the derivative of the perspective at the centre (Zwicker et al., EWA splatting, 2001).
+Gaussians ride in the lanes of vectors: chunks of them are turned from rows into columns first.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ RECORD = 16  # numbers a Gaussian in `records`
 CHUNK = 256  # Gaussians that are turned into columns at once; a multiple of every vector width
 
 # Columns of `records`: what blending needs to know of a projected Gaussian. With
-# u = ROOT_X dx + ROOT_XY dy and v = ROOT_Y dy (a root of the conic), its alpha at the offset (dx, dy)
-# is 2^-(u^2 + v^2 + FAINT). It is drawn inside the ellipse where that is at least MIN_ALPHA. At row
-# offset dy the ellipse spans dx = SLOPE dy +- sqrt(WIDTH2 - SHRINK dy^2); it is at most HALF_X wide,
-# at row offset LEAN, and HALF_Y high.
+# u = ROOT_X dx + ROOT_XY dy and v = ROOT_Y dy (a root of the conic), its alpha at the offset
+# (dx, dy) is 2^-(u^2 + v^2 + FAINT). It is drawn inside the ellipse where that is at least
+# MIN_ALPHA. At row offset dy the ellipse spans dx = SLOPE dy +- sqrt(WIDTH2 - SHRINK dy^2); it is
+# at most HALF_X wide, at row offset LEAN, and HALF_Y high.
 X, Y, ROOT_X, ROOT_XY, ROOT_Y, FAINT, OPACITY = range(7)
 HALF_X, HALF_Y, SLOPE, SHRINK, WIDTH2, LEAN = range(7, 13)
 

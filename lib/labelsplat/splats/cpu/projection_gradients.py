@@ -79,17 +79,10 @@ def _unproject_chunk(lanes, columns, count, camera, limits, out, by_camera, came
         ca, cb, cc = _row3(lanes, columns, _CONIC, i)
         ga, gb, gc = _row3(lanes, columns, _D_CONIC, i)
         gb = 0.5 * gb
-        h00, h01, h10, h11 = (
-            ca * ga + cb * gb,
-            ca * gb + cb * gc,
-            cb * ga + cc * gb,
-            cb * gb + cc * gc,
-        )
-        xx, xy, yy = (
-            -2 * (h00 * ca + h01 * cb),
-            -2 * (h00 * cb + h01 * cc),
-            -2 * (h10 * cb + h11 * cc),
-        )
+        h00, h01 = ca * ga + cb * gb, ca * gb + cb * gc
+        h10, h11 = cb * ga + cc * gb, cb * gb + cc * gc
+        xx, xy = -2 * (h00 * ca + h01 * cb), -2 * (h00 * cb + h01 * cc)
+        yy = -2 * (h10 * cb + h11 * cc)
         d_u0, d_v0 = xx * u0 + xy * v0, xy * u0 + yy * v0
         d_u1, d_v1 = xx * u1 + xy * v1, xy * u1 + yy * v1
         d_u2, d_v2 = xx * u2 + xy * v2, xy * u2 + yy * v2

@@ -1,0 +1,388 @@
+"""``make refine``: refined labels of a user's own photos, in a folder with one page to look at.
+
+The photos' labels are predicted by the trained parser, lifted to Gaussians that are fitted to the
+photos' colours, and rendered back to every photo. No truth is known here, so nothing is scored: the
+page says what was done and what it cannot show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from labelsplat import __version__
+from labelsplat.base import LabelsplatError, atomic_dir, read_json, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.capture import (
+    Capture,
+    Prepared,
+    View,
+    common_focus,
+    open_capture,
+    prepare,
+    restore_mask,
+)
+from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
+from labelsplat.parsing import load_checkpoint, predict
+from labelsplat.refine import (
+    RefineSettings,
+    discretise,
+    ear_factors,
+    lift_subject,
+    remove_specks,
+    render_posteriors,
+)
+from labelsplat.report.params import load_params
+from labelsplat.splats import FitSettings, fit_gaussians, render, write_gaussians, write_ply
+from labelsplat.splats.fit import background
+
+if TYPE_CHECKING:
+    from labelsplat.splats import Fit, Gaussians
+
+PHOTOS_OF_A_FIT = 11
+"""Photos of a head that ``fit.iterations`` is meant for; more photos get as many steps each."""
+
+VIEWS = 24
+"""Photos at most that are fitted and vote, evenly spaced in the capture's order."""
+
+MARK = "refine.json"
+"""Written into every output folder; a folder without it is never replaced."""
+
+_CHUNK = 16  # photos rendered at a time: their posteriors are large
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedPhotos:
+    """A capture after refinement, at working size.
+
+    Attributes:
+        capture: every photo, P of them.
+        photos: the same at working size.
+        chosen: ``[V]`` indices of the photos that were fitted and voted.
+        raw: ``[V, H, W]`` uint8, the parser's labels of those.
+        labels: ``[P, H, W]`` uint8, refined labels of every photo.
+        confidence: ``[P, H, W]`` 0..1.
+        drawn: ``[V, H, W, 3]`` uint8, the fitted Gaussians over their backgrounds.
+        gaussians: with label logits.
+        psnr: of the fit on the photos that it saw, dB.
+        vocabulary: meaning of the labels.
+        parser: file of the checkpoint.
+        trained_here: whether that is this project's own parser.
+    """
+
+    capture: Capture
+    photos: Prepared
+    chosen: np.ndarray
+    raw: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    drawn: np.ndarray
+    gaussians: Gaussians
+    psnr: float
+    vocabulary: Vocabulary
+    parser: Path
+    trained_here: bool
+
+    @property
+    def span(self) -> float:
+        """Widest angle between two cameras that voted, in degrees, seen from what they look at."""
+        cameras = [self.photos.cameras[i] for i in self.chosen]
+        rays = np.array([camera.centre for camera in cameras]) - common_focus(cameras)
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        return float(np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1).min())))
+
+    @property
+    def yaws(self) -> tuple[float, float] | None:
+        """Smallest and largest yaw of the photos that voted; None without a head frame."""
+        if self.photos.angles is None:
+            return None
+        yaws = self.photos.angles[self.chosen, 0]
+        return float(yaws.min()), float(yaws.max())
+
+    @property
+    def relabelled(self) -> float:
+        """Share of the pixels of the photos that voted whose label refinement changed."""
+        valid = self.photos.valid[self.chosen]
+        return float((self.labels[self.chosen] != self.raw)[valid].mean())
+
+
+def refine_capture(
+    capture: str | Path,
+    out: str | Path,
+    parser: str | Path | None = None,
+    *,
+    size: int | None = None,
+    views: int = VIEWS,
+    params: dict | None = None,
+) -> Path:
+    """Refine the labels of one capture and write them, its Gaussians and a page to a folder.
+
+    ``out`` then holds ``index.html``, ``masks/`` and ``confidence/`` (one PNG a photo, of the
+    photo's own size and distortion), ``labels.json``, ``overlays.png``, ``gaussians.ply``,
+    ``gaussians_labels.ply``, ``gaussians.safetensors`` and ``refine.json``.
+
+    Args:
+        capture: folder of photos and cameras in any layout that
+            :func:`labelsplat.capture.open_capture` knows.
+        out: folder to write; replaced as a whole if an earlier call made it.
+        parser: a checkpoint; by default the project's own, see :func:`default_parser`.
+        size: working size in pixels; by default the one that the project's parser learned at.
+        views: photos at most that are fitted and vote; masks are written for all.
+        params: content of params.yaml; by default that of the project.
+
+    Returns:
+        path of the page.
+
+    Raises:
+        CaptureError: photos or cameras that cannot be used.
+        LabelsplatError: no parser, a broken one, no person found, or ``out`` holds something else.
+    """
+    from labelsplat.report.refine_html import refine_html, write_sheet
+
+    out = Path(out)
+    require_own(out)
+    layout = Layout.find()
+    params = params or load_params(layout.root / "params.yaml")
+    checkpoint = default_parser(layout, params) if parser is None else Path(parser)
+    done = refine_photos(
+        open_capture(capture),
+        checkpoint,
+        fit=FitSettings(**params["fit"]),
+        refine=RefineSettings(**params["refine"]),
+        flip=params["predict"]["flip"],
+        size=size or params["capture"]["size"],
+        views=views,
+        seed=params["seed"],
+        device=params["device"],
+        trained_here=parser is None,
+    )
+    with atomic_dir(out) as folder:
+        write_folder(folder, done)
+        write_sheet(folder / "overlays.png", done)
+        (folder / "index.html").write_text(refine_html(done), encoding="utf-8")
+    return out / "index.html"
+
+
+def require_own(out: Path) -> None:
+    """Raise LabelsplatError if ``out`` is anything but free, empty or an earlier call's output."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise LabelsplatError("this is a file", where=out, remedy="Name a new folder: OUT=…")
+    if any(out.iterdir()) and not _is_own(out / MARK):
+        raise LabelsplatError(
+            "the folder holds something that refine did not write, so it is left alone",
+            where=out,
+            remedy="Name a new folder: OUT=…",
+        )
+
+
+def _is_own(mark: Path) -> bool:
+    try:
+        found = read_json(mark)
+    except LabelsplatError:
+        return False
+    return isinstance(found, dict) and "labelsplat" in found
+
+
+def default_parser(layout: Layout, params: dict) -> Path:
+    """The parser refined in the last round, else the baseline.
+
+    Raises:
+        LabelsplatError: neither has been trained yet.
+    """
+    rounds = reversed(list(params["rounds"]))
+    candidates = [*(layout.model(name, "refined") for name in rounds), layout.baseline]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise LabelsplatError(
+        "no parser has been trained yet",
+        where=layout.relative(layout.baseline),
+        remedy="Run `make repro` first, or name a checkpoint of your own: PARSER=…",
+    )
+
+
+def refine_photos(
+    capture: Capture,
+    parser: Path,
+    *,
+    fit: FitSettings,
+    refine: RefineSettings,
+    size: int,
+    flip: bool = True,
+    views: int = VIEWS,
+    seed: int = 0,
+    device: str = "auto",
+    trained_here: bool = False,
+) -> RefinedPhotos:
+    """Predict, fit, lift, render: see :class:`RefinedPhotos` for what comes back.
+
+    Args:
+        capture: the photos.
+        parser: a checkpoint file.
+        fit: of the Gaussians; its iterations are scaled from 11 photos to as many as vote.
+        refine: of the labels; a single round.
+        size: working size in pixels.
+        flip: average predictions with the mirrored image.
+        views: photos at most that are fitted and vote.
+        seed: of the fit.
+        device: "auto", "cpu" or "cuda".
+        trained_here: what :attr:`RefinedPhotos.trained_here` is to say.
+    """
+    checkpoint = load_checkpoint(parser)
+    photos = prepare(capture, size)
+    chosen = evenly_spaced(len(photos.names), views)
+    voting = _subset(photos, chosen)
+    print(f"refine: {len(chosen)} of {len(photos.names)} photos vote, at {size} px")
+    soft = predict(
+        checkpoint.net, voting.images, flip, vocabulary=checkpoint.vocabulary, device=device
+    )
+    steps = round(fit.iterations * max(len(chosen) / PHOTOS_OF_A_FIT, 1))
+    fitted = fit_gaussians(
+        voting.images,
+        voting.valid,
+        1 - soft[..., 0],
+        voting.cameras,
+        replace(fit, iterations=steps),
+        seed=seed,
+        device=device,
+    )
+    features, posteriors = lift_subject(fitted.gaussians, voting, soft, refine, later=False)
+    factors = np.ones(len(checkpoint.vocabulary), np.float32)
+    if refine.class_factors == "ears":
+        factors = ear_factors([posteriors], checkpoint.vocabulary)
+    labels, sure = _labels_of_all(fitted.gaussians, features, photos, factors, refine)
+    logits = torch.from_numpy(np.log(features))
+    return RefinedPhotos(
+        capture=capture,
+        photos=photos,
+        chosen=chosen,
+        raw=soft.argmax(-1).astype(np.uint8),
+        labels=labels,
+        confidence=sure,
+        drawn=_drawn(fitted, voting),
+        gaussians=replace(fitted.gaussians, label_logits=logits),
+        psnr=fitted.psnr,
+        vocabulary=checkpoint.vocabulary,
+        parser=Path(parser),
+        trained_here=trained_here,
+    )
+
+
+def evenly_spaced(count: int, most: int) -> np.ndarray:
+    """Indices of at most ``most`` of ``count`` things, first and last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _subset(photos: Prepared, chosen: np.ndarray) -> Prepared:
+    return replace(
+        photos,
+        names=tuple(photos.names[i] for i in chosen),
+        images=photos.images[chosen],
+        valid=photos.valid[chosen],
+        cameras=[photos.cameras[i] for i in chosen],
+        angles=None if photos.angles is None else photos.angles[chosen],
+        crops=tuple(photos.crops[i] for i in chosen),
+    )
+
+
+def _labels_of_all(
+    gaussians: Gaussians,
+    features: np.ndarray,
+    photos: Prepared,
+    factors: np.ndarray,
+    settings: RefineSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    labels, confidences = [], []
+    for start in range(0, len(photos.cameras), _CHUNK):
+        posteriors = render_posteriors(gaussians, features, photos.cameras[start : start + _CHUNK])
+        found, sure = discretise(posteriors, factors, settings.ignore_below)
+        if settings.clean_up:
+            pairs = zip(found, posteriors * factors, strict=True)
+            found = np.stack([remove_specks(label, posterior) for label, posterior in pairs])
+        labels.append(found)
+        confidences.append(sure)
+    return np.concatenate(labels), np.concatenate(confidences)
+
+
+def _drawn(fitted: Fit, photos: Prepared) -> np.ndarray:
+    """What the fit makes of the photos, ``[V, H, W, 3]`` uint8."""
+    with torch.no_grad():
+        drawn = render(fitted.gaussians, photos.cameras)
+    colours, alphas = drawn.features.cpu().numpy(), drawn.alpha.cpu().numpy()
+    behind = np.stack([background(c, *alphas.shape[1:]) for c in fitted.backgrounds])
+    colours = colours + (1 - alphas)[..., None] * behind
+    return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def write_folder(folder: Path, done: RefinedPhotos) -> None:
+    """Write masks, confidences, Gaussians and the mark to an existing folder."""
+    for index, view in enumerate(done.capture.views):
+        crop = done.photos.crops[index]
+        labels = as_taken(restore_mask(done.labels[index], crop), view, IGNORE)
+        write_label_map(folder / "masks" / f"{view.name}.png", labels, done.vocabulary)
+        sure = (done.confidence[index] * 255 + 0.5).astype(np.uint8)
+        _write_grey(
+            folder / "confidence" / f"{view.name}.png", as_taken(restore_mask(sure, crop), view, 0)
+        )
+    write_vocabulary(folder / "labels.json", done.vocabulary)
+    colours = done.vocabulary.colours[done.gaussians.label_logits.argmax(-1).numpy()]
+    write_ply(folder / "gaussians.ply", done.gaussians)
+    write_ply(folder / "gaussians_labels.ply", done.gaussians, torch.from_numpy(colours / 255))
+    facts = {"vocabulary": done.vocabulary.name, "psnr": done.psnr}
+    write_gaussians(folder / "gaussians.safetensors", done.gaussians, facts)
+    write_json(
+        folder / MARK,
+        {
+            "labelsplat": __version__,
+            "subject": done.capture.subject,
+            "source": done.capture.source,
+            "parser": done.parser.name,
+            "photos": len(done.photos.names),
+            "voted": [done.photos.names[i] for i in done.chosen],
+            "psnr": round(done.psnr, 2),
+            "relabelled": round(done.relabelled, 4),
+            "span_degrees": round(done.span, 1),
+            "head_frame": done.photos.angles is not None,
+        },
+    )
+
+
+def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
+    """A mask of the undistorted photo, bent to fit the photo as it was taken.
+
+    Args:
+        mask: ``[H, W]`` uint8, of the photo's size.
+        view: gives intrinsics and distortion.
+        outside: value where the undistorted photo has no such pixel.
+    """
+    if view.distortion is None:
+        return mask
+    height, width = mask.shape
+    k = view.camera.intrinsics.copy()
+    k[:2, 2] -= 0.5  # OpenCV counts pixel centres as whole numbers
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    pixels = np.stack([x, y], -1).reshape(-1, 1, 2)
+    straight = cv2.undistortPoints(pixels, k, np.array(view.distortion), P=k)
+    straight = straight.reshape(height, width, 2).astype(np.float32)
+    return cv2.remap(
+        mask,
+        straight[..., 0],
+        straight[..., 1],
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=outside,
+    )
+
+
+def _write_grey(path: Path, values: np.ndarray) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path, format="PNG")
