@@ -13,7 +13,7 @@ OUT ?= out
 PARSER ?=
 PROFILE ?=
 
-.PHONY: help setup repro test refine lab bench lint format profile clean
+.PHONY: help setup repro test refine lab tune bench lint format profile clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -38,6 +38,9 @@ refine: setup  ## refine the labels of your photos: CAPTURE=folder OUT=folder [P
 
 lab: setup  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
+
+tune: setup  ## score the active settings on the tune set, where settings are chosen
+	@$(BIN)/python -m labelsplat tune
 
 bench: setup  ## time the rasterizer, write reports/metrics/bench_splats.json
 	@$(BIN)/python -m labelsplat.splats.bench

@@ -62,6 +62,19 @@ def _refine(options: argparse.Namespace) -> None:
     print(f"refine: open {page}")
 
 
+def _tune(options: argparse.Namespace) -> None:
+    from labelsplat.base.layout import Layout
+    from labelsplat.evaluate.tune import run_tune
+    from labelsplat.report.params import load_params
+
+    root = _root()
+    found = run_tune(Layout(root), load_params(root / "params.yaml"))
+    for group in ("labels", "arms"):
+        for name, values in found[group].items():
+            cells = "  ".join(f"{stratum} {value:.3f}" for stratum, value in values.items())
+            print(f"{name:18} {cells}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="labelsplat", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -90,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     refine.add_argument("--out", type=Path, required=True, help="folder to write")
     refine.add_argument("--parser", type=Path, help="checkpoint; by default the trained parser")
     refine.set_defaults(do=_refine)
+
+    tune = commands.add_parser("tune", help="the line on the tune set, to choose settings by")
+    tune.set_defaults(do=_tune)
     return parser
 
 

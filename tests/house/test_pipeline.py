@@ -6,13 +6,22 @@ import json
 import os
 import re
 import signal
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from labelsplat.base import LabelsplatError, read_json
+from labelsplat.report import finish as finishing
 from labelsplat.report.finish import finish, gather_timing
 from labelsplat.report.lock import forget_reduced, remembered
 from labelsplat.report.params import default_params, profile_text, read_yaml
+
+
+@pytest.fixture(autouse=True)
+def _no_front_page(monkeypatch):
+    """The front page has tests of its own; the small project has not the metrics it shows."""
+    monkeypatch.setattr(finishing, "_FRONT", "labelsplat.report.none")
 
 
 def _ran(output: str) -> list[str]:
@@ -163,7 +172,8 @@ def test_check_and_profile_on_the_command_line(project):
 def test_light_commands_import_nothing_heavy(line):
     """An unchanged `make repro` passes through both and must take no time."""
     code = (
-        "import sys\nfrom labelsplat.__main__ import main\n"
+        "import sys\nfrom labelsplat.__main__ import main\nfrom labelsplat.report import finish\n"
+        "finish._FRONT = 'labelsplat.report.none'\n"
         "main(['check']), main(['finish']), main(['finish'])\n"
         "heavy = {'torch', 'numba', 'pandas', 'numpy', 'dvc', 'papermill', 'nbconvert', 'scipy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
@@ -231,3 +241,17 @@ def test_forgetting_leaves_the_other_stages_as_they_are(tmp_path):
     stages["b"]["do"]["params"] = []
     assert forget_reduced(tmp_path, {"stages": stages}, {}) == ["b@r1"]
     assert read_yaml(tmp_path / "dvc.lock") == {"schema": "2.0", "stages": {}}
+
+
+def test_the_front_page_is_written_where_there_is_one(line, monkeypatch):
+    front = SimpleNamespace(
+        write_front_page=lambda layout: (layout.reports / "index.html").write_text("front")
+    )
+    monkeypatch.setattr(finishing, "_FRONT", "labelsplat.report.front")
+    monkeypatch.setitem(sys.modules, "labelsplat.report.front", front)
+    front.__spec__ = SimpleNamespace(name="labelsplat.report.front")
+    assert finish(line.root)
+    assert line.text("reports/index.html") == "front"
+    assert not finish(line.root)
+    (line.root / "reports/index.html").unlink()
+    assert finish(line.root)

@@ -33,8 +33,8 @@ class RefineSettings:
         clean_up: remove specks.
     """
 
-    power: float = 8.0
-    floor: float = 0.0005
+    power: float = 4.0
+    floor: float = 0.02
     confidence_power: float = 2.0
     background_damping: float = 0.2
     gate: float = 0.1
@@ -43,7 +43,7 @@ class RefineSettings:
     later_power: float = 4.0
     later_floor: float = 0.02
     close_radius: int = 2
-    class_factors: str = "ears"
+    class_factors: str = "none"
     ignore_below: float = 0.0
     novel_views: int = 24
     clean_up: bool = True

@@ -188,6 +188,10 @@ class Metrics:
         """mIoU of the capture views' labels: ``raw``, ``refined`` or ``ceiling``."""
         return number(_at(self.evaluate, "labels", kind, stratum).get("miou"))
 
+    def agreement(self, kind: str) -> float | None:
+        """Share of pixels on which views agree, ``raw`` or ``refined``; needs no truth."""
+        return number(_at(self.evaluate, "agreement", kind).get("all"))
+
     @cached_property
     def has_truth(self) -> bool:
         """Whether anything could be scored."""
