@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,6 +98,12 @@ def make_project(root: Path) -> Layout:
     write_json(layout.metrics / "timing.json", TIMING)
     write_json(layout.metrics / "capture.json", COUNTS)
     return layout
+
+
+@pytest.fixture
+def sample() -> SimpleNamespace:
+    """What the made-up metrics hold."""
+    return SimpleNamespace(levels=LEVELS, strata=STRATA, evaluation=evaluation)
 
 
 @pytest.fixture

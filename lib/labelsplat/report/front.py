@@ -48,7 +48,7 @@ _CAPTIONS = {
     "before_after": "Test heads at extreme poses, chosen by a rule before any result was seen. "
     "The last row is the worst case: the photo on which refinement cost most.",
     "gain_by_stratum": "What refinement brought over the better control, with 95 % intervals.",
-    "labels_profile": "Captured heads, each in the view farthest to a side: raw labels and refined.",
+    "labels_profile": "Captured heads, each seen from the side: raw and refined labels.",
     "per_class": "Each class at extreme poses, before and after.",
 }
 _WIDTHS = (1600, 1200, 900, 640)  # tried in turn where a picture is too heavy

@@ -78,7 +78,10 @@ def signed(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share as ``74 %``; a dash where there is none."""
-    return DASH if value is None else f"{100 * value:.0f} %".replace("-", MINUS)
+    if value is None:
+        return DASH
+    whole = round(100 * value)
+    return f"{MINUS if whole < 0 else ''}{abs(whole)} %"
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,7 @@ class Tile:
 def answer(metrics: Metrics) -> Answer:
     """The question's answer, as far as the metrics hold one."""
     if not metrics.evaluated:
-        return Answer(
-            "Not evaluated yet.", "Run make repro: the last stage scores the arms.", "none"
-        )
+        return Answer("Not evaluated yet.", "The last stage of make repro scores the arms.", "none")
     if not metrics.has_truth:
         return Answer(
             "No truth.",
@@ -74,9 +72,7 @@ def answer(metrics: Metrics) -> Answer:
     )
     gap = metrics.gap("extreme")
     if gap is not None:
-        text += (
-            f" That is {percent(gap)} of what true labels of the same photos would have brought."
-        )
+        text += f" That is {percent(gap)} of what true labels of the same photos bring."
     if gain.low is None:
         return Answer("No interval.", text, "none")
     if gain.low > 0:
@@ -109,9 +105,8 @@ def tiles(metrics: Metrics) -> list[Tile]:
         )
     front = metrics.gain("standard").value
     if front is not None:
-        out.append(
-            Tile("Parser, standard poses", signed(front), "mIoU: what it costs at the front")
-        )
+        cost = "what it costs at the front" if front < 0 else "nothing lost at the front"
+        out.append(Tile("Parser, standard poses", signed(front), f"mIoU: {cost}"))
     return out
 
 
@@ -157,9 +152,7 @@ def _arms_that_brought_nothing(metrics: Metrics) -> list[str]:
         metrics.arm("refined_novel", "extreme").value, metrics.arm("refined", "extreme").value
     )
     if novel is not None and novel < _NOISE:
-        out.append(
-            f"Rendered novel views brought nothing further at extreme poses ({signed(novel)})."
-        )
+        out.append(f"Rendered novel views add nothing at extreme poses ({signed(novel)}).")
     return out
 
 
