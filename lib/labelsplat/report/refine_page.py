@@ -148,9 +148,10 @@ def refine_capture(
     require_own(out)
     layout = Layout.find()
     params = params or load_params(layout.root / "params.yaml")
+    photos = open_capture(capture)
     checkpoint = default_parser(layout, params) if parser is None else Path(parser)
     done = refine_photos(
-        open_capture(capture),
+        photos,
         checkpoint,
         fit=FitSettings(**params["fit"]),
         refine=RefineSettings(**params["refine"]),
