@@ -14,7 +14,7 @@ import numpy as np
 
 from labelsplat.base import ParameterError, atomic_dir
 from labelsplat.base.layout import Layout
-from labelsplat.base.parallel import run_jobs
+from labelsplat.base.parallel import cores, run_jobs
 from labelsplat.capture import capture_root, read_labels
 from labelsplat.parsing.auxiliary import read_part
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
@@ -85,6 +85,7 @@ def finetune_arm(
     size: int,
     seed: int,
     device: str,
+    threads: int = 1,
 ) -> ArmReport:
     """Fine-tune the baseline as ``arm`` and write ``out/{arm}.safetensors``."""
     net = load_checkpoint(layout.baseline).net
@@ -99,7 +100,7 @@ def finetune_arm(
         replay_batch=finetune["replay_batch"],
         seed=seed,
         device=device,
-        threads=1,
+        threads=threads,
         progress=False,
         description=arm,
     )
@@ -123,7 +124,10 @@ def finetune_round(
     if unknown:
         raise ParameterError(f"unknown arm {unknown[0]!r}", remedy=f"One of {', '.join(ARMS)}")
     with atomic_dir(layout.models(round_name)) as out:
-        jobs = [(layout, arm, round_name, out, finetune, size, seed, device) for arm in arms]
+        # An arm that trains alone gets all cores; sums in another order are the only difference.
+        threads = max(1, cores() // min(finetune["processes"] or cores(), len(arms)))
+        shared = (finetune, size, seed, device, threads)
+        jobs = [(layout, arm, round_name, out, *shared) for arm in arms]
         return run_jobs(
             finetune_arm, jobs, processes=finetune["processes"], description="fine-tune"
         )
