@@ -58,5 +58,5 @@ profile: setup  ## write a profile into params.yaml: PROFILE=quick|default|paper
 	@$(BIN)/python -m labelsplat profile $(PROFILE)
 
 clean:  ## remove what stages wrote (DVC's cache and .venv stay, so repro brings it back)
-	rm -rf data models work reports/html reports/timing reports/failed reports/.finished out
+	rm -rf data models work reports/html reports/timing reports/failed reports/.finished
 	find lib tests -name __pycache__ -prune -exec rm -rf {} +

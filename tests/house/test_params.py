@@ -87,6 +87,13 @@ def test_missing_key_is_named_with_its_default(values: dict):
         ("capture", "root", 3, "text"),
         ("capture", "subjects", "a,b", "a list"),
         ("capture", "subjects", [[1]], "a list"),
+        ("capture", "subjects", [7], 'Quote it: "7", as listed, e.g. "1/1_neutral"'),
+        ("capture", "heldout_views", 9, "from 0 to 8"),
+        ("parser", "coarse_share", 1.5, "from 0 to 1"),
+        ("fit", "hull_tolerance", 1.01, "from 0 to 1"),
+        ("refine", "background_damping", 2, "from 0 to 1"),
+        ("refine", "gate", 1.1, "from 0 to 1"),
+        ("refine", "ignore_below", 50, "from 0 to 1"),
         ("capture", "source", "facescap", "Did you mean 'facescape'"),
         ("parser", "stem", None, "text"),
     ],
@@ -110,7 +117,11 @@ def test_a_section_must_be_a_section(values: dict):
 
 
 def test_a_third_round_is_one_entry(values: dict):
-    values["rounds"]["r3"] = {"parsers": "models/r2", "splats": "r1", "arms": ["refined"]}
+    values["rounds"]["r3"] = {
+        "parsers": "models/r2",
+        "splats": "r1",
+        "arms": ["refined", "self_training"],
+    }
     params.check_params(values)
     values["fits"].append("r3")
     values["rounds"]["r3"]["splats"] = "r3"
@@ -124,6 +135,30 @@ def test_a_third_round_is_one_entry(values: dict):
         (lambda v: v["rounds"]["r2"].update(parsers="models/r7"), r"rounds\.r2\.parsers"),
         (lambda v: v["rounds"]["r2"].update(parsers="models/r2"), r"rounds\.r2\.parsers"),
         (lambda v: v["rounds"]["r2"].update(arms=[]), "lists no arm"),
+        (lambda v: v["rounds"]["r1"]["arms"].append("refned"), "Did you mean 'refined'"),
+        (lambda v: v["rounds"]["r1"]["arms"].append("xyz"), "refined, refined_novel, self_"),
+        (lambda v: v["rounds"]["r1"]["arms"].append("refined"), "twice"),
+        (lambda v: v["rounds"]["r1"]["arms"].append("oracle"), r"stage of its own \(oracle\)"),
+        (lambda v: v["rounds"]["r1"]["arms"].append("replay_only"), r"its own \(control\)"),
+        (lambda v: v["rounds"]["r2"].update(arms=["refined"]), "last round, .* self_training"),
+        (lambda v: v["rounds"]["r2"].update(arms=["self_training"]), "last round, .* refined"),
+        (lambda v: v["rounds"]["r1"].update(arms=["refined"]), "r1 does not train self_training"),
+        (lambda v: v["rounds"]["r1"].update(arms=["self_training"]), "r1 does not train refined"),
+        (lambda v: v["refine"].update(novel_views=0), r"refine\.novel_views is 0"),
+        (
+            lambda v: v["rounds"].update(
+                r3=v["rounds"]["r2"] | {"parsers": "models/r4"}, r4=v["rounds"]["r2"]
+            ),
+            r"rounds\.r3\.parsers",
+        ),
+        (
+            lambda v: (
+                v["rounds"].update(r3=v["rounds"]["r2"]),
+                v["fits"].append("r3"),
+                v["rounds"].update(r2=v["rounds"]["r2"] | {"splats": "r3"}),
+            ),
+            r"rounds\.r2\.splats is 'r3', but that round comes later",
+        ),
         (lambda v: v["rounds"].update({"Round 3": v["rounds"]["r2"]}), "cannot name a round"),
         (lambda v: v["rounds"].update({"oracle": v["rounds"]["r2"]}), "cannot name a round"),
         (lambda v: v["rounds"].update({3: v["rounds"]["r2"]}), "cannot name a round"),

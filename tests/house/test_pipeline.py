@@ -108,7 +108,7 @@ def test_switching_profiles_and_back_hits_the_run_cache(line):
 
 def test_a_round_more_and_a_round_less(line):
     text = line.text("params.yaml")
-    third = "  r3: {parsers: models/r2, splats: r1, arms: [refined]}\n\nfits:"
+    third = "  r3: {parsers: models/r2, splats: r1, arms: [refined, self_training]}\n\nfits:"
     (line.root / "params.yaml").write_text(text.replace("\nfits:", third, 1), encoding="utf-8")
     assert _ran(line.repro().stdout) == ["refine@r3", "evaluate"]
     assert json.loads(line.text("reports/metrics/evaluate.json"))["power"].keys() == {

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from labelsplat.capture import common_focus, head_angles, orbit_camera
-from labelsplat.refine import blend_rounds, novel_cameras, without_holes
+from labelsplat.refine import blend_rounds, without_holes
+from labelsplat.splats import novel_cameras, turntable
 
 
 @pytest.fixture
@@ -61,3 +62,11 @@ def test_background_in_holes_of_the_foreground_does_not_vote():
     np.testing.assert_array_equal(out[0, 15, 15, 1:], soft[0, 15, 15, 1:])
     out[0, 15:17, 15:17] = soft[0, 15:17, 15:17]
     np.testing.assert_array_equal(out, soft)
+
+
+def test_turntable_goes_round_the_head_or_swings(cameras):
+    walk = turntable(cameras, np.zeros((4, 2)), yaws=(-90, 0, 90))
+    np.testing.assert_allclose([head_angles(c) for c in walk], [[-90, 5], [0, 5], [90, 5]], atol=2)
+    focus = common_focus(cameras)
+    for camera in turntable(cameras, None, yaws=(-90, 0, 90)):
+        np.testing.assert_allclose(camera.project(focus), cameras[0].project(focus), atol=1e-6)

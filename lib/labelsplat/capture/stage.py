@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from labelsplat.base import CaptureError, atomic_dir, read_json, write_json
+from labelsplat.base import CaptureError, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture.doors import list_subjects, open_capture
 from labelsplat.capture.embedded import (
@@ -36,6 +36,8 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
         ParameterError: sets that share identities.
     """
     embedded = capture["source"] == "embedded"
+    # The user's folder first: a typo must not cost minutes of drawing, nor what was there before.
+    note = None if embedded else _look_at(layout, capture)
     roots = [layout.capture, layout.truth, layout.standard, layout.heldout, layout.test]
     for root in roots:
         shutil.rmtree(root, ignore_errors=True)
@@ -52,14 +54,16 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
     )
     write_groups(layout.standard / "groups.json", done, GROUPS)
     counts = count_sets(done)
-    if not embedded:
-        images, identities = _note_capture(layout, capture)
-        counts["images"]["capture"], counts["identities"]["capture"] = images, identities
+    if note is not None:
+        write_json(layout.capture / "capture.json", note)
+        counts["images"]["capture"] = sum(note["views"].values())
+        counts["identities"]["capture"] = len(note["views"])
     write_json(layout.capture_counts, counts)
     return done
 
 
-def _note_capture(layout: Layout, capture: dict) -> tuple[int, int]:
+def _look_at(layout: Layout, capture: dict) -> dict:
+    """What is noted of a user's capture: source, root, and the number of views a subject."""
     root = Path(capture["root"]).expanduser()
     root = root if root.is_absolute() else layout.root / root
     if not capture["root"] or not root.is_dir():
@@ -70,10 +74,7 @@ def _note_capture(layout: Layout, capture: dict) -> tuple[int, int]:
         )
     names = list_subjects(capture["source"], root, capture["subjects"])
     views = {name: len(open_capture(root, name, capture["source"]).views) for name in names}
-    with atomic_dir(layout.capture) as folder:
-        note = {"source": capture["source"], "root": str(root.resolve()), "views": views}
-        write_json(folder / "capture.json", note)
-    return sum(views.values()), len(views)
+    return {"source": capture["source"], "root": str(root.resolve()), "views": views}
 
 
 def capture_root(layout: Layout) -> tuple[str, Path, list[str]]:

@@ -69,16 +69,26 @@ def read_capture_labels(
     path = layout.refined(names[-1]) / subject / "gaussians.safetensors"
     gaussians, facts = read_gaussians(path)
     return CaptureLabels(
-        photos, soft.labels, refined, truth, gaussians, np.array(facts["factors"], np.float32)
+        photos,
+        np.where(photos.valid, soft.labels, IGNORE).astype(np.uint8),
+        refined,
+        truth,
+        gaussians,
+        np.array(facts["factors"], np.float32),
     )
 
 
-def compare_labels(labels: CaptureLabels) -> dict[str, ViewConfusions]:
-    """Counts against truth: ``raw``, ``ceiling`` and each round's name; empty without truth."""
+def compare_labels(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusions]:
+    """Counts against truth: ``raw``, ``ceiling`` and each round's name; empty without truth.
+
+    Args:
+        labels: of one capture.
+        epochs: sharpening steps of the ceiling's lift.
+    """
     if labels.truth is None:
         return {}
     p = labels.photos
-    best = ceiling(labels.gaussians, p.cameras, labels.truth, len(CELEBAMASK))
+    best = ceiling(labels.gaussians, p.cameras, labels.truth, len(CELEBAMASK), epochs)
     maps = {"raw": labels.raw, "ceiling": best, **labels.refined}
     return {
         name: compare_views(p.subject, p.names, p.angles, found, labels.truth)
@@ -132,7 +142,7 @@ def share_agreeing(views: ViewConfusions, stratum: str) -> float | None:
 def _lift_equally(lift: Lift, maps: np.ndarray, epochs: int) -> np.ndarray:
     known = maps != IGNORE
     one_hot = np.eye(len(CELEBAMASK), dtype=np.float32)[np.where(known, maps, 0)]
-    return lift.run(one_hot, known.astype(np.float32), epochs)
+    return lift.run(one_hot, known.astype(np.float32), epochs, damping=1)
 
 
 def lift_equally(

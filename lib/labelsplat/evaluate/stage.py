@@ -125,7 +125,7 @@ def _captures(
     counts, agreeing, fits, profiles = [], [], [], []
     for subject in capture_root(layout)[2]:
         found = read_capture_labels(layout, subject, rounds, size)
-        counts.append(compare_labels(found))
+        counts.append(compare_labels(found, em_epochs))
         agreeing.append(agreement(found, em_epochs))
         profiles.append(profile_example(found))
         if found.truth is not None and has_truth(layout.heldout_truth):

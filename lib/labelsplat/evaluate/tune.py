@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from labelsplat.base import LabelsplatError, write_json
+from labelsplat.base import LabelsplatError, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture.embedded import default_jobs, make_sets
 from labelsplat.evaluate.arms import score_arms, true_heads
@@ -24,9 +23,6 @@ from labelsplat.parsing import finetune_round, predict_round
 from labelsplat.refine import RefineSettings, refine_round
 from labelsplat.splats import FitSettings
 from labelsplat.splats.stage import fit_round
-
-CAPTURE_FIRST, TEST_FIRST = 401, 501
-"""First identity numbers of the tune set's capture and test heads."""
 
 
 def prepare_tune(layout: Layout, params: Mapping[str, Any]) -> Layout:
@@ -40,14 +36,25 @@ def prepare_tune(layout: Layout, params: Mapping[str, Any]) -> Layout:
             "the baseline is missing", where=layout.baseline, remedy="Run `make repro` first"
         )
     tune = Layout(layout.tune)
-    if not tune.capture_counts.is_file():
+    line = params["capture"]
+    used = [
+        line[f"{name}_first"] + line[f"{name}_identities"]
+        for name in ("standard", "capture", "test")
+    ]
+    # Beyond every identity of the line, so that no person is in both.
+    first = max(used) + line["validation_identities"] + 100
+    capture = {
+        **line,
+        "standard_identities": 0,
+        "validation_identities": 0,
+        "capture_first": first,
+        "test_first": first + line["capture_identities"],
+    }
+    wanted = {"seed": params["seed"], "capture": capture}
+    known = tune.root / "made_of.json"
+    if not known.is_file() or read_json(known) != wanted:
         shutil.rmtree(tune.root, ignore_errors=True)
-        capture = {
-            **params["capture"],
-            "capture_first": CAPTURE_FIRST,
-            "test_first": TEST_FIRST,
-        }
-        jobs = [job for job in default_jobs(tune, capture) if job[1] in ("capture", "test")]
+        jobs = default_jobs(tune, capture)
         make_sets(
             jobs,
             size=capture["size"],
@@ -55,7 +62,7 @@ def prepare_tune(layout: Layout, params: Mapping[str, Any]) -> Layout:
             seed=params["seed"],
             processes=capture["processes"],
         )
-        write_json(tune.capture_counts, {"identities": len(jobs)})
+        write_json(known, wanted)
     for name in ("standard", "baseline"):
         source = layout.standard if name == "standard" else layout.models("baseline")
         target = tune.standard if name == "standard" else tune.models("baseline")
@@ -83,15 +90,6 @@ def label_scores(tune: Layout, labels: Mapping[str, np.ndarray], size: int) -> d
     return strata_scores(join(parts))
 
 
-def refined_labels(
-    tune: Layout, round_name: str, settings: RefineSettings, *, size: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Refine a round's labels under other settings, without novel views; by subject."""
-    quick = replace(settings, novel_views=0)
-    done, _ = refine_round(tune, round_name, "r1", quick, size=size, seed=seed)
-    return {item.photos.subject: item.labels for item in done}
-
-
 def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
     """The whole line on the tune set with the active parameters; writes metrics/tune.json."""
     tune = prepare_tune(layout, params)
@@ -105,24 +103,24 @@ def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
             fit = FitSettings(**params["fit"])
             fit_round(tune, name, fit, size=size, seed=seed, device=device)
         done, _ = refine_round(tune, name, entry["splats"], settings, size=size, seed=seed)
-        raw = {d.photos.subject: d.raw.argmax(-1).astype(np.uint8) for d in done}
-        out["labels"][f"{name} raw"] = label_scores(tune, raw, size)
+        votes = {d.photos.subject: d.votes.argmax(-1).astype(np.uint8) for d in done}
+        out["labels"][f"{name} votes"] = label_scores(tune, votes, size)
         refined = {d.photos.subject: d.labels for d in done}
         out["labels"][f"{name} refined"] = label_scores(tune, refined, size)
         finetune_round(
             tune, name, entry["arms"], params["finetune"], size=size, seed=seed, device=device
         )
         for arm in entry["arms"]:
-            out["arms"][f"{name} {arm}"] = arm_scores(tune, name, arm, size)
+            out["arms"][f"{name} {arm}"] = arm_scores(tune, name, arm, size, device)
     for group, arm in (("control", "replay_only"), ("oracle", "oracle")):
         finetune_round(tune, group, [arm], params["finetune"], size=size, seed=seed, device=device)
-        out["arms"][arm] = arm_scores(tune, group, arm, size)
-    out["arms"]["baseline"] = arm_scores(tune, "baseline", "baseline", size)
+        out["arms"][arm] = arm_scores(tune, group, arm, size, device)
+    out["arms"]["baseline"] = arm_scores(tune, "baseline", "baseline", size, device)
     write_json(layout.metrics / "tune.json", out)
     return out
 
 
-def arm_scores(tune: Layout, group: str, arm: str, size: int) -> dict[str, float]:
+def arm_scores(tune: Layout, group: str, arm: str, size: int, device: str) -> dict[str, float]:
     """Mean IoU by stratum of a checkpoint on the tune set's test heads."""
     files = {arm: tune.model(group, arm)}
-    return strata_scores(score_arms(files, tune.test_photos, tune.test_truth, size)[arm])
+    return strata_scores(score_arms(files, tune.test_photos, tune.test_truth, size, device)[arm])

@@ -14,8 +14,9 @@ import numpy as np
 
 from labelsplat.base import ParameterError, atomic_dir
 from labelsplat.base.layout import Layout
-from labelsplat.base.parallel import cores, run_jobs
+from labelsplat.base.parallel import run_jobs
 from labelsplat.capture import capture_root, read_labels
+from labelsplat.labels import IGNORE
 from labelsplat.parsing.auxiliary import read_part
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
@@ -70,9 +71,11 @@ def arm_images(layout: Layout, arm: str, round_name: str, size: int) -> Labelled
         photos = prepared(layout, subject, size)
         images.append(photos.images)
         if arm == "oracle":
-            labels.append(read_labels(layout.truth, subject, photos.names))
+            maps = read_labels(layout.truth, subject, photos.names)
         else:
-            labels.append(round_predictions(layout, round_name, arm, subject).labels)
+            maps = round_predictions(layout, round_name, arm, subject).labels
+        # Beyond a photo's edge there is nothing to learn.
+        labels.append(np.where(photos.valid, maps, IGNORE).astype(np.uint8))
     return LabelledImages(np.concatenate(images), np.concatenate(labels))
 
 
@@ -85,7 +88,6 @@ def finetune_arm(
     size: int,
     seed: int,
     device: str,
-    threads: int = 1,
 ) -> ArmReport:
     """Fine-tune the baseline as ``arm`` and write ``out/{arm}.safetensors``."""
     net = load_checkpoint(layout.baseline).net
@@ -100,7 +102,7 @@ def finetune_arm(
         replay_batch=finetune["replay_batch"],
         seed=seed,
         device=device,
-        threads=threads,
+        threads=1,  # of every arm, also of one that trains alone: sums in the same order
         progress=False,
         description=arm,
     )
@@ -124,10 +126,7 @@ def finetune_round(
     if unknown:
         raise ParameterError(f"unknown arm {unknown[0]!r}", remedy=f"One of {', '.join(ARMS)}")
     with atomic_dir(layout.models(round_name)) as out:
-        # An arm that trains alone gets all cores; sums in another order are the only difference.
-        threads = max(1, cores() // min(finetune["processes"] or cores(), len(arms)))
-        shared = (finetune, size, seed, device, threads)
-        jobs = [(layout, arm, round_name, out, *shared) for arm in arms]
+        jobs = [(layout, arm, round_name, out, finetune, size, seed, device) for arm in arms]
         return run_jobs(
             finetune_arm, jobs, processes=finetune["processes"], description="fine-tune"
         )

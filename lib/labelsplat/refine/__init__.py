@@ -2,8 +2,8 @@
 
 from labelsplat.refine.discretise import area_factors, discretise, ear_factors, remove_specks
 from labelsplat.refine.lift import Lift, ceiling, confidence, frontalness, render_posteriors
-from labelsplat.refine.novel import draw_images, novel_cameras
-from labelsplat.refine.stage import RefinedSubject, read_refined, refine_round
+from labelsplat.refine.novel import draw_images
+from labelsplat.refine.stage import RefinedSubject, decide, read_refined, refine_round
 from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject, without_holes
 
 __all__ = [
@@ -14,12 +14,12 @@ __all__ = [
     "blend_rounds",
     "ceiling",
     "confidence",
+    "decide",
     "discretise",
     "draw_images",
     "ear_factors",
     "frontalness",
     "lift_subject",
-    "novel_cameras",
     "read_refined",
     "refine_round",
     "remove_specks",

@@ -143,22 +143,27 @@ def _posteriors(views, features: np.ndarray) -> np.ndarray:
 
 
 def ceiling(
-    gaussians: Gaussians, cameras: list[Camera], labels: np.ndarray, classes: int
+    gaussians: Gaussians,
+    cameras: list[Camera],
+    labels: np.ndarray,
+    classes: int,
+    epochs: int = 6,
 ) -> np.ndarray:
-    """What the geometry allows at best: TRUE label maps, lifted with equal weights and rendered.
+    """What the geometry allows: TRUE label maps, lifted with equal weights and rendered.
 
-    For evaluation alone.
+    For evaluation alone. No votes are damped: true background is background.
 
     Args:
         gaussians: the fitted head.
         cameras: V cameras.
         labels: ``[V, H, W]`` true class indices.
         classes: K.
+        epochs: sharpening steps.
 
     Returns:
         ``[V, H, W]`` uint8.
     """
     lift = Lift(gaussians, cameras)
     one_hot = np.eye(classes, dtype=np.float32)[labels]
-    features = lift.run(one_hot, np.ones(labels.shape, np.float32))
+    features = lift.run(one_hot, np.ones(labels.shape, np.float32), epochs, damping=1)
     return lift.render(features).argmax(-1).astype(np.uint8)

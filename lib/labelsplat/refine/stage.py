@@ -10,14 +10,14 @@ import torch
 from labelsplat.base import atomic_dir
 from labelsplat.base.layout import Layout
 from labelsplat.capture import Prepared, capture_root
-from labelsplat.labels import CELEBAMASK, read_label_map, write_label_map, write_vocabulary
+from labelsplat.labels import CELEBAMASK, IGNORE, read_label_map, write_label_map, write_vocabulary
 from labelsplat.parsing.auxiliary import LabelledViews, write_views
 from labelsplat.parsing.stage import prepared, round_predictions
 from labelsplat.refine.discretise import discretise, ear_factors, remove_specks
 from labelsplat.refine.lift import render_posteriors
-from labelsplat.refine.novel import draw_images, novel_cameras
+from labelsplat.refine.novel import draw_images
 from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject
-from labelsplat.splats import Gaussians, write_gaussians
+from labelsplat.splats import Gaussians, novel_cameras, write_gaussians
 from labelsplat.splats.stage import read_fit
 
 FIRST = "r1"
@@ -30,7 +30,7 @@ class RefinedSubject:
 
     Attributes:
         photos: its V photos, cameras, angles.
-        raw: ``[V, H, W, K]`` the predictions that were lifted.
+        votes: ``[V, H, W, K]`` the predictions that were lifted: of later rounds a blend.
         gaussians: geometry, colours and label logits.
         posteriors: ``[V, H, W, K]`` rendered in the capture views.
         labels: ``[V, H, W]`` uint8.
@@ -38,7 +38,7 @@ class RefinedSubject:
     """
 
     photos: Prepared
-    raw: np.ndarray
+    votes: np.ndarray
     gaussians: Gaussians
     posteriors: np.ndarray
     labels: np.ndarray
@@ -77,7 +77,7 @@ def refine_round(
     factors = np.ones(len(CELEBAMASK), np.float32)
     if settings.class_factors == "ears":
         factors = ear_factors([item.posteriors for item in lifted], CELEBAMASK)
-    done = [_decide(item, factors, settings) for item in lifted]
+    done = [_decided(item, factors, settings) for item in lifted]
     with atomic_dir(layout.refined(round_name)) as out:
         write_vocabulary(out / "labels.json", CELEBAMASK)
         for item in done:
@@ -105,22 +105,23 @@ def _lift(
     layout: Layout, round_name: str, splats: str, subject: str, settings: RefineSettings, size: int
 ) -> RefinedSubject:
     photos = prepared(layout, subject, size)
-    raw = round_predictions(layout, round_name, "refined", subject).probabilities
+    votes = round_predictions(layout, round_name, "refined", subject).probabilities
     later = round_name != FIRST
     if later:
         first = round_predictions(layout, FIRST, "refined", subject).probabilities
-        raw = blend_rounds(first, raw, photos.angles, settings.blend_power)
+        votes = blend_rounds(first, votes, photos.angles, settings.blend_power)
     gaussians, _ = read_fit(layout, splats, subject)
-    features, posteriors = lift_subject(gaussians, photos, raw, settings, later=later)
+    features, posteriors = lift_subject(gaussians, photos, votes, settings, later=later)
     logits = torch.from_numpy(np.log(features))
     gaussians = replace(gaussians, label_logits=logits)
     empty = np.zeros(0)
-    return RefinedSubject(photos, raw, gaussians, posteriors, empty, empty)
+    return RefinedSubject(photos, votes, gaussians, posteriors, empty, empty)
 
 
-def _labels(
+def decide(
     posteriors: np.ndarray, factors: np.ndarray, settings: RefineSettings
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Labels ``[V, H, W]`` and confidences of posteriors ``[V, H, W, K]``, cleaned up."""
     labels, sure = discretise(posteriors, factors, settings.ignore_below)
     if settings.clean_up:
         pairs = zip(labels, posteriors * factors, strict=True)
@@ -128,8 +129,9 @@ def _labels(
     return labels, sure
 
 
-def _decide(item: RefinedSubject, factors: np.ndarray, settings: RefineSettings) -> RefinedSubject:
-    labels, sure = _labels(item.posteriors, factors, settings)
+def _decided(item: RefinedSubject, factors: np.ndarray, settings: RefineSettings) -> RefinedSubject:
+    labels, sure = decide(item.posteriors, factors, settings)
+    labels[~item.photos.valid] = IGNORE  # beyond the photo's edge
     return replace(item, labels=labels, confidence=sure)
 
 
@@ -143,7 +145,7 @@ def _novel(
     photos = item.photos
     cameras = novel_cameras(photos.cameras, photos.angles, settings.novel_views, seed)
     features = item.gaussians.label_probabilities.numpy()
-    labels, sure = _labels(render_posteriors(item.gaussians, features, cameras), factors, settings)
+    labels, sure = decide(render_posteriors(item.gaussians, features, cameras), factors, settings)
     images = draw_images(item.gaussians, backgrounds, cameras, seed)
     names = tuple(f"novel{i:03d}" for i in range(len(cameras)))
     return LabelledViews(photos.subject, names, images, labels, sure)

@@ -15,7 +15,7 @@ from labelsplat.report.front_numbers import (
 )
 
 _NOISE = 0.01
-"""Differences below this are called none: fine-tunes with another seed differ by as much."""
+"""Differences smaller than this are not counted as an effect: a convention, not a measurement."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,22 @@ def answer(metrics: Metrics) -> Answer:
         )
     heads = metrics.count("identities", "test")
     where = f"On {heads} heads that nobody trained on" if heads else "On unseen heads"
-    verb = "rises" if gain.value > 0 else "goes"
+    verb = "rises" if gain.value > 0 else "falls" if _loses(gain.value) else "goes"
     text = (
         f"{where}, the parser's mIoU at extreme poses {verb} from "
         f"{score(metrics.arm(control, 'extreme').value)} to {score(refined)} "
         f"({signed(gain.value)}{interval(gain, signed)})."
     )
     gap = metrics.gap("extreme")
-    if gap is not None:
+    if gap is not None and gap > 0:
         text += f" That is {percent(gap)} of what true labels of the same photos bring."
     if gain.low is None:
         return Answer("No interval.", text, "none")
     if gain.low > 0:
         return Answer("Yes, on these heads.", text, "good")
-    return Answer("Not shown by this run.", f"{text} The interval reaches down to zero.", "poor")
+    if gain.high is not None and gain.high < 0:
+        return Answer("No: it got worse.", f"{text} The whole interval lies below zero.", "poor")
+    return Answer("Not shown by this run.", f"{text} The interval includes zero.", "poor")
 
 
 def interval(estimate: Estimate, show=score) -> str:
@@ -105,7 +107,7 @@ def tiles(metrics: Metrics) -> list[Tile]:
         )
     front = metrics.gain("standard").value
     if front is not None:
-        cost = "what it costs at the front" if front < 0 else "nothing lost at the front"
+        cost = "what it costs at the front" if _loses(front) else "nothing lost at the front"
         out.append(Tile("Parser, standard poses", signed(front), f"mIoU: {cost}"))
     return out
 
@@ -116,16 +118,21 @@ def findings(metrics: Metrics) -> list[str]:
     for stratum in ("extreme", "yaw60", "pitch30", "middle", "all"):
         gain = metrics.gain(stratum)
         name = STRATA[stratum][0].removeprefix("… ").lower()
-        if gain.value is not None and gain.low is not None and gain.low <= 0:
+        if _loses(gain.value):
+            out.append(
+                f"Views “{name}”: the parser loses {score(-gain.value)} against the better "
+                f"control{interval(gain, signed)}."
+            )
+        elif gain.value is not None and gain.low is not None and gain.low <= 0:
             out.append(
                 f"Views “{name}”: the gain of {signed(gain.value)} is not secured, its interval "
                 f"starts at {signed(gain.low)}."
             )
-    front = metrics.gain("standard").value
-    if front is not None and front < 0:
+    front = metrics.gain("standard")
+    if _loses(front.value):
         out.append(
-            f"Standard poses lose {score(-front)} against the better control: half of each "
-            "fine-tuning batch is no longer frontal."
+            f"Standard poses lose {score(-front.value)} against the better "
+            f"control{interval(front, signed)}."
         )
     out += _arms_that_brought_nothing(metrics)
     out += _labels(metrics)
@@ -138,21 +145,39 @@ def findings(metrics: Metrics) -> list[str]:
     return out
 
 
+def _loses(change: float | None) -> bool:
+    """Whether a change is a loss at the precision that is shown."""
+    return change is not None and round(change, 3) < 0
+
+
 def _arms_that_brought_nothing(metrics: Metrics) -> list[str]:
     out = []
+    too_small = f"smaller than {score(_NOISE)}, which we do not count as an effect"
     control = metrics.control("extreme")
     base = metrics.arm(control, "extreme").value if control else None
     own = difference(metrics.arm("self_training", "extreme").value, base)
     if own is not None and own < _NOISE:
-        out.append(
-            f"Self-training on the raw predictions moves extreme poses by {signed(own)} against "
-            "the better control: without refinement there is nothing to learn from these photos."
-        )
+        raw = "Self-training on the raw predictions"
+        if own <= -_NOISE:
+            out.append(f"{raw} loses {score(-own)} at extreme poses against the better control.")
+        else:
+            out.append(
+                f"{raw} moves extreme poses by {signed(own)} against the better control: "
+                f"{too_small}."
+            )
     novel = difference(
         metrics.arm("refined_novel", "extreme").value, metrics.arm("refined", "extreme").value
     )
     if novel is not None and novel < _NOISE:
-        out.append(f"Rendered novel views add nothing at extreme poses ({signed(novel)}).")
+        if novel <= -_NOISE:
+            out.append(
+                f"Rendered novel views add nothing at extreme poses ({signed(novel)}): they lose."
+            )
+        else:
+            out.append(
+                f"Rendered novel views move extreme poses by {signed(novel)} against the refined "
+                f"photos alone: {too_small}."
+            )
     return out
 
 
@@ -188,5 +213,5 @@ def _classes(metrics: Metrics) -> list[str]:
     lost = {name: change for name, change in lost.items() if change < -_NOISE}
     if lost:
         listed = ", ".join(f"{n} {signed(lost[n])}" for n in sorted(lost, key=lost.get)[:6])
-        out.append(f"Classes that got worse there: {listed}.")
+        out.append(f"Classes that lose more than {score(_NOISE)} there: {listed}.")
     return out

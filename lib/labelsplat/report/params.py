@@ -12,6 +12,7 @@ import difflib
 import itertools
 import math
 import re
+from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
 
@@ -36,6 +37,23 @@ POSITIVE = {
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 
+AT_MOST = {
+    "parser.coarse_share": 1,
+    "fit.hull_tolerance": 1,
+    "refine.background_damping": 1,
+    "refine.gate": 1,
+    "refine.ignore_below": 1,
+    "capture.heldout_views": 8,
+}
+"""Largest values: shares end at 1, and there are 8 held-out poses."""
+
+ROUND_ARMS = ("refined", "refined_novel", "self_training")
+"""Arms that a round may train."""
+
+CARRIED_ARMS = ("refined", "self_training")
+"""Arms that the judgement and a following round need."""
+
+_OWN_STAGE = {"oracle": "oracle", "replay_only": "control", "baseline": "parser"}
 _ROUND_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = ("baseline", "control", "oracle")
 _FREE = "rounds"
@@ -166,8 +184,7 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(name, value, "a number", where)
     elif isinstance(default, list):
-        if not isinstance(value, list) or not all(_is_word(v) for v in value):
-            raise _wrong(name, value, "a list of names, e.g. [a, b]", where)
+        _check_names(name, value, where)
     elif not isinstance(value, str):
         raise _wrong(name, value, "text", where)
 
@@ -177,6 +194,8 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
             raise _wrong(
                 name, value, f"a number {'above zero' if low else 'of zero or more'}", where
             )
+        if name in AT_MOST and value > AT_MOST[name]:
+            raise _wrong(name, value, f"a number from 0 to {AT_MOST[name]}", where)
     if name in CHOICES and value not in CHOICES[name]:
         near = difflib.get_close_matches(str(value), CHOICES[name], 1)
         remedy = f"Did you mean {near[0]!r}?" if near else None
@@ -187,8 +206,17 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
         )
 
 
-def _is_word(value: object) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
+def _check_names(name: str, value: object, where: object) -> None:
+    if not isinstance(value, list) or any(isinstance(v, list | dict) for v in value):
+        raise _wrong(name, value, "a list of names, e.g. [a, b]", where)
+    for entry in value:
+        if not isinstance(entry, str):  # YAML reads 1 as a number and true as a truth value
+            example = ', as listed, e.g. "1/1_neutral"' if name == "capture.subjects" else ""
+            raise ParameterError(
+                f"{name} holds {entry!r}, expected a list of names, each of them text",
+                where=where,
+                remedy=f'Quote it: "{entry}"{example}',
+            )
 
 
 def _check_identities(capture: dict, where: object) -> None:
@@ -222,29 +250,93 @@ def _check_rounds(values: dict, where: object) -> None:
             raise ParameterError(
                 f"fits names {name!r}, which is no round", where=where, remedy=_list(rounds)
             )
+    earlier: list[str] = []
     for name, entry in rounds.items():
-        if entry["splats"] not in fits:
+        _check_arms(name, entry["arms"], values["refine"]["novel_views"], where)
+        _check_parsers(name, entry["parsers"], rounds, earlier, where)
+        _check_splats(name, entry["splats"], fits, [*earlier, name], where)
+        earlier.append(name)
+    lacking = _lacking(rounds[earlier[-1]]["arms"])
+    if lacking:
+        raise ParameterError(
+            f"rounds.{earlier[-1]}, the last round, does not train {lacking[0]}, by which "
+            "the line is judged",
+            where=where,
+            remedy=f"Add {lacking[0]} to rounds.{earlier[-1]}.arms",
+        )
+
+
+def _lacking(arms: list[str]) -> list[str]:
+    return [arm for arm in CARRIED_ARMS if arm not in arms]
+
+
+def _check_arms(name: str, arms: list[str], novel_views: int, where: object) -> None:
+    if not arms:
+        raise ParameterError(f"rounds.{name}.arms lists no arm", where=where)
+    for arm in arms:
+        if arm in _OWN_STAGE:
             raise ParameterError(
-                f"rounds.{name}.splats is {entry['splats']!r}, but that round fits no Gaussians",
+                f"rounds.{name}.arms lists {arm!r}, which has a stage of its own "
+                f"({_OWN_STAGE[arm]})",
                 where=where,
-                remedy=f"Name one of fits ({', '.join(fits)}), or add it there",
+                remedy=f"Take it out; a round trains {', '.join(ROUND_ARMS)}",
             )
-        folders = ["models/baseline", *(f"models/{other}" for other in rounds if other != name)]
-        if entry["parsers"] not in folders:
+        if arm not in ROUND_ARMS:
+            near = difflib.get_close_matches(arm, ROUND_ARMS, 1)
             raise ParameterError(
-                f"rounds.{name}.parsers is {entry['parsers']!r}",
+                f"rounds.{name}.arms lists {arm!r}, which is no arm",
                 where=where,
-                remedy=f"Expected one of {', '.join(folders)}",
+                remedy=f"Did you mean {near[0]!r}?" if near else _list(ROUND_ARMS),
             )
-        if not entry["arms"]:
-            raise ParameterError(f"rounds.{name}.arms lists no arm", where=where)
+    if len(set(arms)) < len(arms):
+        raise ParameterError(f"rounds.{name}.arms lists an arm twice", where=where)
+    if "refined_novel" in arms and novel_views == 0:
+        raise ParameterError(
+            f"rounds.{name}.arms lists refined_novel, but refine.novel_views is 0",
+            where=where,
+            remedy="Raise refine.novel_views, or take refined_novel out",
+        )
+
+
+def _check_parsers(
+    name: str, parsers: str, rounds: dict, earlier: list[str], where: object
+) -> None:
+    folders = ["models/baseline", *(f"models/{other}" for other in earlier)]
+    if parsers not in folders:
+        raise ParameterError(
+            f"rounds.{name}.parsers is {parsers!r}",
+            where=where,
+            remedy=f"Expected the baseline's or an earlier round's: {', '.join(folders)}",
+        )
+    other = parsers.removeprefix("models/")
+    # A round predicts twice: with the refined parser, and for the self-trained arm with its own.
+    lacking = _lacking(rounds[other]["arms"]) if other in earlier else []
+    if lacking:
+        raise ParameterError(
+            f"rounds.{name}.parsers is {parsers!r}, but round {other} does not train {lacking[0]}",
+            where=where,
+            remedy=f"Add {lacking[0]} to rounds.{other}.arms",
+        )
+
+
+def _check_splats(
+    name: str, splats: str, fits: list[str], until_now: list[str], where: object
+) -> None:
+    usable = [other for other in until_now if other in fits]
+    if splats not in usable:
+        what = "comes later" if splats in fits else "fits no Gaussians"
+        raise ParameterError(
+            f"rounds.{name}.splats is {splats!r}, but that round {what}",
+            where=where,
+            remedy=f"Name one of {', '.join(usable)}" if usable else f"Add {name} to fits",
+        )
 
 
 def _wrong(name: str, value: object, expected: str, where: object) -> ParameterError:
     return ParameterError(f"{name} is {value!r}, expected {expected}", where=where)
 
 
-def _list(known: dict) -> str:
+def _list(known: Iterable) -> str:
     return f"Known here: {', '.join(map(str, known))}"
 
 

@@ -31,10 +31,9 @@ from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabul
 from labelsplat.parsing import load_checkpoint, predict
 from labelsplat.refine import (
     RefineSettings,
-    discretise,
+    decide,
     ear_factors,
     lift_subject,
-    remove_specks,
     render_posteriors,
 )
 from labelsplat.report.params import load_params
@@ -131,7 +130,7 @@ def refine_capture(
             :func:`labelsplat.capture.open_capture` knows.
         out: folder to write; replaced as a whole if an earlier call made it.
         parser: a checkpoint; by default the project's own, see :func:`default_parser`.
-        size: working size in pixels; by default the one that the project's parser learned at.
+        size: working size in pixels; by default ``capture.size`` of ``params``.
         views: photos at most that are fitted and vote; masks are written for all.
         params: content of params.yaml; by default that of the project.
 
@@ -303,10 +302,7 @@ def _labels_of_all(
     labels, confidences = [], []
     for start in range(0, len(photos.cameras), _CHUNK):
         posteriors = render_posteriors(gaussians, features, photos.cameras[start : start + _CHUNK])
-        found, sure = discretise(posteriors, factors, settings.ignore_below)
-        if settings.clean_up:
-            pairs = zip(found, posteriors * factors, strict=True)
-            found = np.stack([remove_specks(label, posterior) for label, posterior in pairs])
+        found, sure = decide(posteriors, factors, settings)
         labels.append(found)
         confidences.append(sure)
     return np.concatenate(labels), np.concatenate(confidences)

@@ -219,7 +219,8 @@ def _optimise(optimiser, leaves, targets, settings, rates, rng, progress, descri
         optimiser.step()
         if step % 100 == 0 or step == steps - 1:
             with torch.no_grad():
-                history.append((step, float(-10 * torch.log10((residual**2).mean() + 1e-12))))
+                error = (weight[..., None] * residual**2).sum() / (3 * weight.sum()).clamp_min(1)
+                history.append((step, float(-10 * torch.log10(error + 1e-12))))
             bar.set_postfix_str(f"{history[-1][1]:.1f} dB", refresh=False)
     return history
 

@@ -343,9 +343,10 @@ def _columns(names: Sequence[str], width: float) -> int:
 
 
 def _say_empty(axes: Any) -> None:
+    # A chart cannot tell which of the two it is: all it gets is a table without values.
     axes.text(
-        0.5, 0.5, "nothing to show: no truth", transform=axes.transAxes, ha="center", va="center",
-        color=SOFT,
+        0.5, 0.5, "nothing to show here: no truth, or no such views",
+        transform=axes.transAxes, ha="center", va="center", color=SOFT,
     )  # fmt: skip
 
 
