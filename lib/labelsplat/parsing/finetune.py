@@ -121,11 +121,18 @@ def finetune_round(
     seed: int,
     device: str,
 ) -> list[ArmReport]:
-    """Fine-tune all arms of a round, several processes at a time; writes ``models/{round}``."""
+    """Fine-tune all arms of a round, several processes at a time; writes ``models/{round}``.
+
+    Where the capture has no truth (an empty truth tree) the arm ``oracle`` is left out.
+    """
     unknown = [arm for arm in arms if arm not in ARMS]
     if unknown:
         raise ParameterError(f"unknown arm {unknown[0]!r}", remedy=f"One of {', '.join(ARMS)}")
+    if layout.truth.is_dir() and not any(layout.truth.iterdir()):
+        arms = [arm for arm in arms if arm != "oracle"]
     with atomic_dir(layout.models(round_name)) as out:
+        if not arms:
+            return []
         jobs = [(layout, arm, round_name, out, finetune, size, seed, device) for arm in arms]
         return run_jobs(
             finetune_arm, jobs, processes=finetune["processes"], description="fine-tune"
