@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 from labelsplat.base import read_json
 from labelsplat.report import timing
 from labelsplat.report.terminal import Terminal
@@ -25,8 +27,8 @@ subprocess.run([sys.executable, "-c", {HOLD!r}])
 
 
 def test_memory_of_child_processes_and_theirs_is_counted():
-    with Meter(interval=0.05) as alone:
-        time.sleep(0.1)
+    own = psutil.Process().memory_full_info()
+    alone = getattr(own, "pss", own.rss) / (1 << 20)
     with Meter(interval=0.05) as both:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         children = [
@@ -37,8 +39,10 @@ def test_memory_of_child_processes_and_theirs_is_counted():
         time.sleep(0.3)
         for child in children:
             child.communicate("\n")
-    assert both.peak_memory_mb - alone.peak_memory_mb > 150
-    assert both.seconds > alone.seconds > 0.1
+    # 160 MiB are held. The peak never falls below the largest process that ever ran here, which
+    # says nothing about these: so the sum is held against this process alone.
+    assert both.peak_memory_mb > alone + 150
+    assert both.seconds > 0.3
 
 
 def test_timing_file(tmp_path):
