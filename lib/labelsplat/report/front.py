@@ -36,6 +36,7 @@ from labelsplat.report.front_numbers import (
 )
 from labelsplat.report.front_words import answer, findings, tiles
 from labelsplat.report.params import profile_names, profile_text, read_yaml
+from labelsplat.report.templates import templates
 
 PAGE_BYTES = 1_000_000
 """Upper limit of the page's size; the page is committed."""
@@ -114,19 +115,12 @@ def write_front_page(layout: Layout) -> Path:
 
 def front_page(layout: Layout) -> str:
     """The front page's HTML, see :func:`write_front_page`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     metrics = Metrics(layout.metrics)
     params = _params(layout)
     bars = gates(metrics)
     judged = [gate for gate in bars if gate.met is not None]
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates()
     environment.filters |= {"score": score, "signed": signed, "percent": percent}
     page = environment.get_template("front.html.j2")
     values = {

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from labelsplat.report.refine_page import evenly_spaced
+from labelsplat.report.templates import templates
 from labelsplat.viz import label_sheet, overlay, save_figure
 
 if TYPE_CHECKING:
@@ -30,16 +31,9 @@ _HERE = Path(__file__).parent
 
 def refine_html(done: RefinedPhotos) -> str:
     """The page, self-contained."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates()
     strips = [
         {"name": done.photos.names[done.chosen[i]], "address": _webp(np.concatenate(row, 1))}
         for i, row in zip(_shown(done), _rows(done), strict=True)

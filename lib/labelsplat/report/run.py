@@ -204,10 +204,10 @@ def _outputs_or_nothing(root: Path, stage: Stage) -> Iterator[None]:
 
 
 def _remove_half_written(outs: list[Path]) -> None:
-    """Remove temporary siblings (``.name-xxxxxxxx``) that an interrupted run left."""
+    """Remove temporary siblings (``.name-xxxxxxxx``, ``-old``) that an interrupted run left."""
     for out in outs:
         for left in out.parent.glob(f".{out.stem}-*"):
-            if not re.fullmatch(rf"\.{re.escape(out.stem)}-[a-z0-9_]{{8}}(\.\w+)?", left.name):
+            if not re.fullmatch(rf"\.{re.escape(out.stem)}-[a-z0-9_]{{8}}(-old|\.\w+)?", left.name):
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

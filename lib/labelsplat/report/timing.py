@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from labelsplat.base.files import write_json
+from labelsplat.base.parallel import cores
 
 MIB = 2**20
 
@@ -114,11 +115,3 @@ def write_timing(path: str | Path, stage: str, meter: Meter, device: str) -> Non
             "device": device,
         },
     )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
