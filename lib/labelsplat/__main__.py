@@ -48,6 +48,15 @@ def _run(options: argparse.Namespace) -> None:
     run_stage(_root(), options.stage, options.notebook, settings, options.timeout)
 
 
+def _source(options: argparse.Namespace) -> None:
+    from labelsplat.base.layout import Layout
+    from labelsplat.capture import note_source
+    from labelsplat.report.params import load_params
+
+    layout = Layout(_root())
+    note_source(layout, load_params(layout.root / "params.yaml")["capture"])
+
+
 def _finish(options: argparse.Namespace) -> None:
     from labelsplat.report.finish import finish
 
@@ -94,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check params.yaml")
     check.set_defaults(do=_check)
+
+    source = commands.add_parser("source", help="note sizes and times of photos of your own")
+    source.set_defaults(do=_source)
 
     finish = commands.add_parser("finish", help="gather metrics, write the front page")
     finish.set_defaults(do=_finish)

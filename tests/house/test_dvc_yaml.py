@@ -13,8 +13,11 @@ from labelsplat.report.stages import Stage, code_hashes, load_stage
 
 REPO = Path(__file__).resolve().parents[2]
 CONTENT = read_yaml(REPO / "dvc.yaml")
-STAGES = {name: stage.get("do", stage) for name, stage in CONTENT["stages"].items()}
-NAMES = list(defined(CONTENT, default_params()))
+BARE = "source"
+"""The one stage without a notebook: it looks at files outside the project, in every run."""
+
+STAGES = {name: stage.get("do", stage) for name, stage in CONTENT["stages"].items() if name != BARE}
+NAMES = [name for name in defined(CONTENT, default_params()) if name != BARE]
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +29,20 @@ def test_stages_worked_out_without_dvc_are_dvcs(stages):
     from dvc.repo import Repo
 
     with Repo(str(REPO)) as repo:
-        assert sorted(NAMES) == sorted(stage.name for stage in repo.stage.collect())
-    for name, entry in defined(CONTENT, default_params()).items():
-        assert entry.deps == set(stages[name].deps)
-        assert entry.outs == set(stages[name].outs)
+        assert sorted([*NAMES, BARE]) == sorted(stage.name for stage in repo.stage.collect())
+    found = defined(CONTENT, default_params())
+    for name in NAMES:
+        assert found[name].deps == set(stages[name].deps)
+        assert found[name].outs == set(stages[name].outs)
+
+
+def test_the_source_is_looked_at_in_every_run(stages):
+    """DVC cannot see photos outside the project; a note of their sizes and times it can."""
+    stage = CONTENT["stages"][BARE]
+    assert stage["always_changed"] and stage["desc"] and "deps" not in stage
+    assert stage["outs"] == ["data/source.json"] and "data/source.json" in stages["capture"].deps
+    readers = [name for name, s in stages.items() if "data/source.json" in s.deps]
+    assert readers == ["capture"]  # the note changes with a mere touch of the photos
 
 
 @pytest.mark.parametrize("name", STAGES)

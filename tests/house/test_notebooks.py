@@ -20,7 +20,9 @@ from labelsplat.report.stages import Stage, load_stage
 REPO = Path(__file__).resolve().parents[2]
 LIB = REPO / "lib"
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
-STAGES = list(defined(read_yaml(REPO / "dvc.yaml"), default_params()))
+STAGES = [
+    name for name in defined(read_yaml(REPO / "dvc.yaml"), default_params()) if name != "source"
+]
 FIRST_OF_EACH = [name for name in STAGES if "@" not in name or name.endswith("@r1")]
 
 

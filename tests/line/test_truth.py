@@ -8,6 +8,7 @@ same bytes.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from labelsplat.base import CaptureError, LabelsplatError
 from labelsplat.base.layout import Layout
-from labelsplat.capture import capture_root, gather, list_facescape
+from labelsplat.capture import capture_root, gather, list_facescape, open_capture, source_state
 from labelsplat.parsing import finetune_round, predict_round, train_baseline
 from labelsplat.refine import RefineSettings, refine_round
 from labelsplat.splats import FitSettings
@@ -148,3 +149,23 @@ def test_foreign_captures_are_read_in_place(line: Layout, tmp_path: Path):
         assert empty.is_dir() and not any(empty.iterdir())
     with pytest.raises(CaptureError, match=r"capture\.root"):
         gather(layout, {**settings, "root": "nowhere"}, seed=0)
+
+
+def test_later_stages_depend_on_the_content_of_foreign_photos(line: Layout, tmp_path: Path):
+    """Touched photos are read again and nothing follows; changed ones change the note."""
+    root, layout = tmp_path / "photos", Layout(tmp_path / "project")
+    shutil.copytree(line.capture, root)
+    settings = {**CAPTURE, "source": "facescape", "root": str(root)}
+    photo = open_capture(root, source="facescape").views[0].image
+
+    def state_and_note() -> tuple[dict, bytes]:
+        gather(layout, settings, seed=0)
+        return source_state(layout, settings), (layout.capture / "capture.json").read_bytes()
+
+    state, note = state_and_note()
+    os.utime(photo, ns=(1, 1))
+    touched, same_note = state_and_note()
+    assert touched != state and same_note == note
+    photo.write_bytes(photo.read_bytes() + b"\0")
+    assert state_and_note()[1] != note
+    assert source_state(layout, CAPTURE) == {"source": "embedded"}

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from labelsplat.labels import CELEBAMASK, IGNORE
-from labelsplat.refine import area_factors, discretise, ear_factors, remove_specks
+from labelsplat.refine import (
+    RefineSettings,
+    area_factors,
+    decide,
+    discretise,
+    ear_factors,
+    remove_specks,
+)
 
 
 def starved() -> np.ndarray:
@@ -54,3 +62,15 @@ def test_specks_go_to_the_next_class_and_parts_stay():
     expected = labels.copy()
     expected[40, 40] = 1
     np.testing.assert_array_equal(out, expected)
+
+
+def test_cleaned_up_pixels_have_the_confidence_of_their_new_class():
+    posterior = np.tile(np.float32([0.1, 0.7, 0.2]), (1, 128, 128, 1))
+    posterior[0, :10, :10] = [0.0, 0.3, 0.7]
+    posterior[0, 20, 20] = [0.1, 0.3, 0.6]  # a speck of the class above
+    ones = np.ones(3, np.float32)
+    labels, sure = decide(posterior, ones, RefineSettings(clean_up=True))
+    assert labels[0, 20, 20] == 1 and sure[0, 20, 20] == pytest.approx(0.3)
+    np.testing.assert_allclose(sure[0, :10, :10], 0.7)
+    _, before = decide(posterior, ones, RefineSettings(clean_up=False))
+    assert before[0, 20, 20] == pytest.approx(0.6)

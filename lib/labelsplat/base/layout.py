@@ -89,6 +89,11 @@ class Layout:
         return self.data / "capture"
 
     @property
+    def source_note(self) -> Path:
+        """Where the photos come from, with sizes and times of those that lie elsewhere."""
+        return self.data / "source.json"
+
+    @property
     def truth(self) -> Path:
         """True labels, alpha and depth of the capture views; empty where a source has none."""
         return self.data / "truth"

@@ -35,6 +35,7 @@ from labelsplat.capture.poses import (
     test_views,
 )
 from labelsplat.capture.sets import read_alpha, read_depth, read_labels, write_truth
+from labelsplat.capture.source import note_source, source_state
 from labelsplat.capture.stage import capture_root, gather
 from labelsplat.capture.views import NORMAL_EXTENT, Capture, View, angles, normalised
 
@@ -68,6 +69,7 @@ __all__ = [
     "list_subjects",
     "load_photo",
     "normalised",
+    "note_source",
     "open_capture",
     "orbit_camera",
     "photograph",
@@ -79,6 +81,7 @@ __all__ = [
     "read_nerfstudio",
     "restore_mask",
     "scene_extent",
+    "source_state",
     "standard_views",
     "test_views",
     "undistort",

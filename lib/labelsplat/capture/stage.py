@@ -15,6 +15,7 @@ from labelsplat.capture.embedded import (
     make_sets,
     write_groups,
 )
+from labelsplat.capture.source import content_digest, source_root
 
 GROUPS = ("standard", "validation")
 
@@ -63,18 +64,17 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
 
 
 def _look_at(layout: Layout, capture: dict) -> dict:
-    """What is noted of a user's capture: source, root, and the number of views a subject."""
-    root = Path(capture["root"]).expanduser()
-    root = root if root.is_absolute() else layout.root / root
-    if not capture["root"] or not root.is_dir():
-        raise CaptureError(
-            f"capture.root is {capture['root']!r}, which is no folder",
-            where="params.yaml",
-            remedy=f"Set capture.root to the folder of your {capture['source']} captures",
-        )
+    """What is noted of a user's captures: source, root, and of each its views and a digest."""
+    root = source_root(layout, capture)
     names = list_subjects(capture["source"], root, capture["subjects"])
-    views = {name: len(open_capture(root, name, capture["source"]).views) for name in names}
-    return {"source": capture["source"], "root": str(root.resolve()), "views": views}
+    found = {name: open_capture(root, name, capture["source"]) for name in names}
+    return {
+        "source": capture["source"],
+        "root": str(root),
+        "views": {name: len(one.views) for name, one in found.items()},
+        # The photos stay where they are: what later stages depend on is this file.
+        "digests": {name: content_digest(one) for name, one in found.items()},
+    }
 
 
 def capture_root(layout: Layout) -> tuple[str, Path, list[str]]:

@@ -65,16 +65,24 @@ def score_stratum(
         return None
     found = scores(views.total(stratum), views.vocabulary)
     return {
-        "miou": number(found.miou),
-        "f1": number(found.f1),
-        **bounds(resamples.miou(views, stratum)),
+        **_scores(found, views, stratum, resamples),
         "miou_all": number(found.miou_all),
         "f1_all": number(found.f1_all),
-        "parts": part_scores(found),
         "per_class": {
             name: {"iou": number(found.iou_per_class[name]), "f1": number(found.f1_per_class[name])}
             for name in views.vocabulary.classes
         },
+    }
+
+
+def _scores(
+    found: Scores, views: ViewConfusions, stratum: str, resamples: Resamples
+) -> dict[str, Any]:
+    return {
+        "miou": number(found.miou),
+        "f1": number(found.f1),
+        **bounds(resamples.miou(views, stratum)),
+        "parts": part_scores(found),
     }
 
 
@@ -209,13 +217,7 @@ def _label_score(
 ) -> dict[str, Any] | None:
     if not views.inside(stratum).any():
         return None
-    found = scores(views.total(stratum), views.vocabulary)
-    return {
-        "miou": number(found.miou),
-        "f1": number(found.f1),
-        **bounds(resamples.miou(views, stratum)),
-        "parts": part_scores(found),
-    }
+    return _scores(scores(views.total(stratum), views.vocabulary), views, stratum, resamples)
 
 
 def summarise_agreement(agreement: Mapping[str, ViewConfusions]) -> dict[str, Any]:

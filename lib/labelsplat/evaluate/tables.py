@@ -9,17 +9,7 @@ import pandas as pd
 
 from labelsplat.evaluate.arms import ARMS
 from labelsplat.evaluate.summary import PARTS
-from labelsplat.labels import STRATA
-
-TITLES = {
-    "standard": "standard",
-    "middle": "middle",
-    "extreme": "extreme",
-    "behind": "behind",
-    "yaw60": "yaw 60 to 110°",
-    "pitch30": "pitch from 30°",
-    "all": "all but behind",
-}
+from labelsplat.labels import STRATA, STRATUM_TITLES
 
 
 def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
@@ -37,7 +27,7 @@ def headline_table(report: Mapping[str, Any]) -> pd.DataFrame:
         if not any(found.values()):
             continue
         gain, share = report["gain"][stratum], report["gap_recovered"][stratum]
-        rows[TITLES[stratum]] = {
+        rows[STRATUM_TITLES[stratum]] = {
             **{arm: _number(value and value["miou"]) for arm, value in found.items()},
             "gain [95 %]": _interval(gain, sign=True),
             "over self-training [95 %]": _interval(
@@ -70,7 +60,7 @@ def label_table(report: Mapping[str, Any]) -> pd.DataFrame:
     for stratum in STRATA:
         if labels["raw"][stratum] is None:
             continue
-        rows[TITLES[stratum]] = {
+        rows[STRATUM_TITLES[stratum]] = {
             **{name: _interval(row[stratum]) for name, row in columns.items()},
             "gain": _interval(labels["gain"][stratum], sign=True),
         }
@@ -91,7 +81,7 @@ def class_table(report: Mapping[str, Any], stratum: str = "extreme") -> pd.DataF
 def agreement_table(report: Mapping[str, Any]) -> pd.DataFrame:
     """Agreement between views: a stratum a row; raw and refined, shares of pixels."""
     frame = pd.DataFrame(report["agreement"], index=list(STRATA), dtype=float)
-    return frame.dropna(how="all").rename(index=TITLES)
+    return frame.dropna(how="all").rename(index=STRATUM_TITLES)
 
 
 def fit_table(report: Mapping[str, Any]) -> pd.DataFrame:

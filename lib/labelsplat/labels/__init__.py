@@ -2,13 +2,14 @@
 
 from labelsplat.labels.maps import read_label_map, write_label_map, write_vocabulary
 from labelsplat.labels.metrics import Scores, confusion, f1, iou, mean_score, scores
-from labelsplat.labels.pose import STRATA, in_stratum, stratum_of
+from labelsplat.labels.pose import STRATA, STRATUM_TITLES, in_stratum, stratum_of
 from labelsplat.labels.vocabulary import CELEBAMASK, IGNORE, VOCABULARIES, Vocabulary
 
 __all__ = [
     "CELEBAMASK",
     "IGNORE",
     "STRATA",
+    "STRATUM_TITLES",
     "VOCABULARIES",
     "Scores",
     "Vocabulary",

@@ -9,6 +9,17 @@ from __future__ import annotations
 STRATA = ("standard", "middle", "extreme", "behind", "yaw60", "pitch30", "all")
 """Exclusive: the first four. Beside them: yaw60, pitch30, and all (without behind)."""
 
+STRATUM_TITLES = {
+    "standard": "standard",
+    "middle": "middle",
+    "extreme": "extreme",
+    "behind": "behind",
+    "yaw60": "yaw 60 to 110°",
+    "pitch30": "pitch from 30°",
+    "all": "all but behind",
+}
+"""Names of the strata in tables and figures."""
+
 
 def stratum_of(yaw: float, pitch: float) -> str:
     """The one exclusive stratum of a camera at (yaw, pitch) degrees."""

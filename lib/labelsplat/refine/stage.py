@@ -123,10 +123,15 @@ def decide(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels ``[V, H, W]`` and confidences of posteriors ``[V, H, W, K]``, cleaned up."""
     labels, sure = discretise(posteriors, factors, settings.ignore_below)
-    if settings.clean_up:
-        pairs = zip(labels, posteriors * factors, strict=True)
-        labels = np.stack([remove_specks(label, posterior) for label, posterior in pairs])
-    return labels, sure
+    if not settings.clean_up:
+        return labels, sure
+    scaled = posteriors * factors
+    pairs = zip(labels, scaled, strict=True)
+    clean = np.stack([remove_specks(label, posterior) for label, posterior in pairs])
+    moved = clean != labels  # their confidence is that of the class they have now
+    share = np.take_along_axis(scaled[moved], clean[moved][:, None].astype(int), 1)[:, 0]
+    sure[moved] = share / np.maximum(scaled[moved].sum(-1), 1e-6)
+    return clean, sure
 
 
 def _decided(item: RefinedSubject, factors: np.ndarray, settings: RefineSettings) -> RefinedSubject:

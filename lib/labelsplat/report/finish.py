@@ -74,11 +74,19 @@ def gather_timing(timings: dict[str, dict], setup: float | None) -> dict:
 
 
 def _expected_stages(root: Path) -> list[str]:
-    return list(defined(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml")))
+    """Those with a notebook: they write a page and a timing."""
+    found = defined(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml"))
+    return [
+        name for name, entry in found.items() if f"reports/timing/{_slug(name)}.json" in entry.outs
+    ]
+
+
+def _slug(stage: str) -> str:
+    return stage.replace("@", "_")
 
 
 def _timing(layout: Layout, name: str) -> dict:
-    path = layout.timing / f"{name.replace('@', '_')}.json"
+    path = layout.timing / f"{_slug(name)}.json"
     if not path.exists():
         raise LabelsplatError(
             f"stage {name} has not run", where=layout.relative(path), remedy="Run: make repro"

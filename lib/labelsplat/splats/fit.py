@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from labelsplat.capture.cameras import Camera, common_focus, scene_extent
+from labelsplat.capture.views import NORMAL_EXTENT
 from labelsplat.splats.camera_batch import CameraBatch
 from labelsplat.splats.gaussians import Gaussians
 from labelsplat.splats.hull import solid_foreground, surface_colours, visual_hull
 from labelsplat.splats.rendering import render
-
-REFERENCE_EXTENT = 0.167
-"""Scene extent in metres that the learning rate of the means was chosen at; it scales with it."""
 
 LEARNING_RATES = {
     "means": 3e-4,
@@ -141,7 +139,7 @@ def fit_gaussians(
     extent = scene_extent(cameras, common_focus(cameras))
     leaves = _start(images, valid, solid, cameras, settings, rng)
     leaves = {name: t.to(where).requires_grad_() for name, t in leaves.items()}
-    rates = {**LEARNING_RATES, "means": LEARNING_RATES["means"] * extent / REFERENCE_EXTENT}
+    rates = {**LEARNING_RATES, "means": LEARNING_RATES["means"] * extent / NORMAL_EXTENT}
     optimiser = torch.optim.Adam(
         [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()],
         eps=1e-15,

@@ -30,7 +30,6 @@ from labelsplat.viz.style import (
     ARM_TITLES,
     LABEL_COLOURS,
     LABEL_TITLES,
-    STRATUM_TITLES,
     STYLE,
     use_style,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "ARM_TITLES",
     "LABEL_COLOURS",
     "LABEL_TITLES",
-    "STRATUM_TITLES",
     "STYLE",
     "Picture",
     "as_interval",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from labelsplat.labels import STRATA
+from labelsplat.labels import STRATA, STRATUM_TITLES
 from labelsplat.viz.charts import MINUS, dumbbells, plot_scores, strata_bars
 from labelsplat.viz.figures import Picture
 from labelsplat.viz.pictures import label_sheet, overlay
@@ -15,7 +15,6 @@ from labelsplat.viz.style import (
     ARM_TITLES,
     LABEL_COLOURS,
     LABEL_TITLES,
-    STRATUM_TITLES,
 )
 
 if TYPE_CHECKING:

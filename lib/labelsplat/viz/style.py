@@ -31,16 +31,6 @@ ARM_TITLES = {
 LABEL_COLOURS = {"raw": "#98a1ae", "refined": "#0072b2", "ceiling": "#cc79a7"}
 LABEL_TITLES = {"raw": "raw predictions", "refined": "refined", "ceiling": "lifted truth (ceiling)"}
 
-STRATUM_TITLES = {
-    "standard": "standard",
-    "middle": "middle",
-    "extreme": "extreme",
-    "behind": "behind",
-    "yaw60": "yaw 60 to 110°",
-    "pitch30": "pitch from 30°",
-    "all": "all but behind",
-}
-
 DPI = 110
 """Pixels an inch: of all saved figures, and of figures on the pages."""
 

@@ -1,0 +1,81 @@
+"""Where the photos come from, and whether they are still the same.
+
+Photos of a user's own are read in place: copying a licensed FaceScape tree into the project would
+help nobody. DVC tracks what lies in the project, so it is told of changes outside by two small
+files: ``data/source.json``, sizes and times of the photos, which the stage ``source`` looks at in
+every run; and a digest of their content in ``data/capture/capture.json``, on which later stages
+depend. Photos that were only touched are thus read again, but nothing is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from labelsplat.base import CaptureError, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.capture.doors import list_subjects, open_capture
+from labelsplat.capture.views import Capture
+
+
+def note_source(layout: Layout, capture: dict) -> None:
+    """Write ``data/source.json``: the source, and for photos of a user's own their sizes and times.
+
+    Args:
+        layout: the project's tree.
+        capture: section ``capture`` of params.yaml.
+
+    Raises:
+        CaptureError: the user's photos cannot be opened.
+    """
+    write_json(layout.source_note, source_state(layout, capture))
+
+
+def source_state(layout: Layout, capture: dict) -> dict:
+    """What :func:`note_source` writes; photos are not opened, so this takes no time."""
+    if capture["source"] == "embedded":
+        return {"source": "embedded"}
+    root = source_root(layout, capture)
+    names = list_subjects(capture["source"], root, capture["subjects"])
+    subjects = {}
+    for name in names:
+        stats = {
+            file: file.stat() for file in capture_files(open_capture(root, name, capture["source"]))
+        }
+        known = [(str(file), s.st_size, s.st_mtime_ns) for file, s in stats.items()]
+        subjects[name] = hashlib.sha256(repr(known).encode()).hexdigest()
+    return {"source": capture["source"], "root": str(root), "subjects": subjects}
+
+
+def source_root(layout: Layout, capture: dict) -> Path:
+    """``capture.root`` as an absolute path; relative ones start at the project.
+
+    Raises:
+        CaptureError: there is no such folder.
+    """
+    root = Path(capture["root"]).expanduser()
+    root = root if root.is_absolute() else layout.root / root
+    if not capture["root"] or not root.is_dir():
+        raise CaptureError(
+            f"capture.root is {capture['root']!r}, which is no folder",
+            where="params.yaml",
+            remedy=f"Set capture.root to the folder of your {capture['source']} captures",
+        )
+    return root.resolve()
+
+
+def capture_files(capture: Capture) -> list[Path]:
+    """Every file that a capture is read from: its photos, and the JSON files beside and above."""
+    photos = [view.image for view in capture.views]
+    folders = {capture.root, *(photo.parent for photo in photos)}
+    return sorted({*photos, *(file for folder in folders for file in folder.glob("*.json"))})
+
+
+def content_digest(capture: Capture) -> str:
+    """SHA-256 over names and content of :func:`capture_files`."""
+    digest = hashlib.sha256()
+    for file in capture_files(capture):
+        digest.update(f"{file.name}\0".encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
