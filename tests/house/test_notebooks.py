@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,20 @@ def test_defaults_in_the_notebook_are_those_of_params_yaml(name: str, stages):
     for key, value in stages[name].variables().items():
         if key in declared and key not in settings:
             assert declared[key] == value, f"{key}: python -m labelsplat.report.notebooks defaults"
+
+
+def test_defaults_of_committed_notebooks_are_renewed_to_what_they_are(tmp_path):
+    files = ("dvc.yaml", "params.yaml", *(f"notebooks/{path.name}" for path in NOTEBOOKS))
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(REPO / file, tmp_path / file)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copytree(REPO / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    assert notebooks.write_defaults(tmp_path) == []
+    text = (tmp_path / files[-1]).read_text(encoding="utf-8")
+    (tmp_path / files[-1]).write_text(text.replace("seed = 0", "seed = 9"), encoding="utf-8")
+    assert notebooks.write_defaults(tmp_path) == [files[-1]]
+    assert (tmp_path / files[-1]).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -172,8 +172,8 @@ def write_defaults(root: Path) -> list[str]:
     changed, done = [], set()
     for name, stage in read_yaml(root / "dvc.yaml")["stages"].items():
         words = shlex.split(stage.get("do", stage)["cmd"])
-        path = words[5]
-        if path in done or not (root / path).exists():
+        path = words[5] if words[3] == "run" else ""  # one stage has no notebook
+        if not path or path in done or not (root / path).exists():
             continue
         done.add(path)
         stage_values = load_stage(root, f"{name}@r1" if "foreach" in stage else name).variables()
