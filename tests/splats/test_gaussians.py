@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from labelsplat.base import LabelsplatError, ParameterError
-from labelsplat.splats import Gaussians, read_gaussians, read_ply, write_gaussians, write_ply
+from labelsplat.labels import Vocabulary
+from labelsplat.splats import (
+    Gaussians,
+    read_gaussians,
+    read_label_sidecar,
+    read_ply,
+    write_gaussians,
+    write_label_sidecar,
+    write_ply,
+)
+from labelsplat.splats.gaussians import harmonic_basis
 from labelsplat.splats.ply import SH_0
 
 
@@ -138,8 +148,9 @@ def test_ply_in_other_colours_leaves_broken_gaussians_out(gaussians, tmp_path):
 
 
 def test_ply_of_others_is_read(tmp_path):
-    names = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "f_rest_0", "red", "opacity"]
+    names = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "red", "opacity"]
     names += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+    names += [f"f_rest_{i}" for i in range(9)]  # zeros: many programs write them unasked
     layout = np.dtype([(n, "u1" if n == "red" else "<f4") for n in names])
     rows = np.zeros(2, layout)
     rows["z"], rows["red"], rows["rot_0"], rows["opacity"] = [1, 2], 200, 1, [-1, 3]
@@ -150,7 +161,10 @@ def test_ply_of_others_is_read(tmp_path):
     path.write_bytes("\n".join([*header, "end_header", ""]).encode() + rows.tobytes())
     again = read_ply(path)
     assert again.means[:, 2].tolist() == [1, 2] and again.opacity_logits.tolist() == [-1, 3]
-    assert again.colours[0].tolist() == [0.5, 0.5, 0.5]
+    assert again.colours[0].tolist() == [0.5, 0.5, 0.5] and again.harmonics is None
+    path.write_bytes(path.read_bytes().replace(b"f_rest_8", b"f_what_8"))
+    with pytest.raises(LabelsplatError, match="8 properties f_rest, wanted 9, 24 or 45"):
+        read_ply(path)
 
 
 START = b"ply\nformat binary_little_endian 1.0\n"
@@ -187,3 +201,99 @@ def test_bad_plys_are_named(tmp_path, content, message):
     assert "bad.ply" in str(error.value)
     with pytest.raises(LabelsplatError, match="the file is missing"):
         read_ply(tmp_path / "absent.ply")
+
+
+# -- spherical harmonics --------------------------------------------------------------------------
+def with_harmonics(gaussians, bands):
+    draw = torch.Generator().manual_seed(bands)
+    values = 0.1 * torch.randn(len(gaussians), bands, 3, generator=draw)
+    return Gaussians(**{**gaussians.tensors(), "harmonics": values})
+
+
+def test_harmonics_are_orthonormal():
+    """Over the sphere, and to the constant that stands for degree 0; by quadrature."""
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    phi = np.arange(24) * np.pi / 12
+    z, p = (a.ravel() for a in np.meshgrid(nodes, phi, indexing="ij"))
+    r = np.sqrt(1 - z * z)
+    rays = torch.from_numpy(np.stack([r * np.cos(p), r * np.sin(p), z], -1))
+    area = torch.from_numpy(np.repeat(weights, 24) * np.pi / 12)
+    basis = torch.cat([rays.new_full((len(rays), 1), SH_0), harmonic_basis(rays)], 1)
+    products = torch.einsum("rb,rc,r->bc", basis, basis, area)
+    torch.testing.assert_close(products, torch.eye(16, dtype=rays.dtype), atol=1e-12, rtol=0)
+
+
+def test_harmonics_of_degree_one_are_a_slope(gaussians):
+    """Signs as in 3D Gaussian Splatting: -y, z, -x."""
+    values = torch.zeros(17, 3, 3)
+    values[:, :, 0] = torch.tensor([1.0, 10.0, 100.0])
+    seen = Gaussians(**{**gaussians.tensors(), "colours": torch.full((17, 3), 500.0)})
+    seen = Gaussians(**{**seen.tensors(), "harmonics": values})
+    centre = torch.tensor([[0.3, -0.2, 2.0]])
+    rays = torch.nn.functional.normalize(gaussians.means - centre, dim=-1)
+    wanted = 500 + 0.4886025119029199 * (rays @ torch.tensor([-100.0, -1.0, 10.0]))
+    torch.testing.assert_close(seen.colours_from(centre)[0, :, 0], wanted)
+    assert torch.equal(seen.colours_from(centre)[0, :, 1], torch.full((17,), 500.0))
+
+
+@pytest.mark.parametrize("bands", [3, 8, 15])
+def test_harmonics_survive_both_files(gaussians, tmp_path, bands):
+    given = with_harmonics(gaussians, bands)
+    write_gaussians(tmp_path / "a.safetensors", given)
+    assert same(read_gaussians(tmp_path / "a.safetensors")[0], given)
+    write_ply(tmp_path / "a.ply", given)
+    found = read_ply(tmp_path / "a.ply")
+    torch.testing.assert_close(found.harmonics, given.harmonics)
+    header = (tmp_path / "a.ply").read_bytes().partition(b"end_header")[0].decode()
+    assert f"f_rest_{3 * bands - 1}" in header and f"f_rest_{3 * bands}" not in header
+    # Colours of labels are the same from every side.
+    write_ply(tmp_path / "b.ply", given, torch.rand(17, 3))
+    assert read_ply(tmp_path / "b.ply").harmonics is None
+
+
+def test_harmonics_of_another_degree_are_refused(gaussians):
+    with pytest.raises(ParameterError, match="harmonics"):
+        with_harmonics(gaussians, 5)
+
+
+def test_gsplat_reads_our_order_of_coefficients(gaussians, tmp_path):
+    """Against gsplat's own writer: f_rest runs colour by colour."""
+    exporter = pytest.importorskip("gsplat").exporter
+    given = with_harmonics(gaussians, 8)
+    sh0 = ((given.colours - 0.5) / SH_0)[:, None]
+    exporter.export_splats(
+        given.means, given.log_scales, given.quaternions, given.opacity_logits, sh0,
+        given.harmonics, format="ply", save_to=str(tmp_path / "theirs.ply"),
+    )  # fmt: skip
+    theirs = read_ply(tmp_path / "theirs.ply")
+    torch.testing.assert_close(theirs.harmonics, given.harmonics)
+    torch.testing.assert_close(theirs.colours, given.colours)
+
+
+# -- labels beside a ply --------------------------------------------------------------------------
+FOUR = Vocabulary("four", ("a", "b", "c", "d"), ((0, 0, 0),) * 4)
+TWO = Vocabulary("two", ("a", "b"), ((0, 0, 0),) * 2)
+
+
+def test_label_sidecar_fits_the_ply_row_by_row(gaussians, tmp_path):
+    gaussians.tensors()["means"][3, 1] = float("nan")
+    gaussians.tensors()["label_logits"][5, 2] = float("nan")
+    write_ply(tmp_path / "a.ply", gaussians)
+    write_label_sidecar(tmp_path / "a.npz", gaussians, FOUR)
+    labels, probabilities, classes = read_label_sidecar(tmp_path / "a.npz")
+    assert classes == FOUR.classes
+    assert len(labels) == len(probabilities) == len(read_ply(tmp_path / "a.ply")) == 16
+    wanted = gaussians.label_probabilities[torch.arange(17) != 3].numpy()
+    np.testing.assert_allclose(probabilities, wanted, atol=1e-3)
+    known = np.isfinite(wanted).all(1)
+    np.testing.assert_array_equal(labels[known], wanted[known].argmax(1))
+
+
+def test_label_sidecar_faults(gaussians, tmp_path):
+    with pytest.raises(ParameterError, match="4 classes, wanted 2"):
+        write_label_sidecar(tmp_path / "a.npz", gaussians, TWO)
+    with pytest.raises(LabelsplatError, match="missing"):
+        read_label_sidecar(tmp_path / "a.npz")
+    (tmp_path / "a.npz").write_bytes(b"PK nothing")
+    with pytest.raises(LabelsplatError, match="no label sidecar"):
+        read_label_sidecar(tmp_path / "a.npz")

@@ -6,7 +6,7 @@ import torch
 
 from labelsplat.base import LabelsplatError
 from labelsplat.splats import freeze, render
-from labelsplat.splats.gsplat_engine import rasterize
+from labelsplat.splats.gsplat_engine import load_gsplat, rasterize
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -19,6 +19,12 @@ def test_the_engine_itself_refuses_tensors_on_the_cpu(make_scene):
             g.means, g.quaternions, g.scales, g.opacities, scene.features,
             scene.cameras.view_matrices, scene.cameras.intrinsics, 8, 8, torch.zeros(2, 3), False,
         )  # fmt: skip
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_missing_kernels_are_named_with_a_remedy():
+    with pytest.raises(LabelsplatError, match=r"gsplat.*(nvcc|device: cpu)"):
+        load_gsplat()
 
 
 @needs_cuda

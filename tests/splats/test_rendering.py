@@ -172,3 +172,105 @@ def test_types_that_the_kernels_cannot_read_are_refused(make_scene):
     with pytest.raises(LabelsplatError, match="bfloat16"):
         half = scene.to(torch.bfloat16)
         render(half.gaussians, half.cameras, engine="cpu")
+
+
+# -- features that differ from view to view, colours with harmonics --------------------------------
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("with_depth", [False, True])
+def test_features_of_each_view(make_scene, engine, with_depth):
+    scene = make_scene(60, 4)
+    other = scene.features.flip(0)
+    both = torch.stack([scene.features, other])
+    drawn = render(
+        scene.gaussians, scene.cameras, both, engine=engine, with_depth=with_depth
+    ).features
+    for i, features in enumerate(both):
+        alone = render(scene.gaussians, scene.cameras[i], features, engine=engine).features[0]
+        torch.testing.assert_close(drawn[i], alone)
+
+
+def test_features_of_each_view_get_their_own_gradient(make_scene, weights):
+    scene = make_scene(60, 4)
+    both = torch.stack([scene.features, scene.features.flip(0)]).requires_grad_()
+    found = []
+    for engine in ENGINES:
+        drawn = render(scene.gaussians, scene.cameras, both, engine=engine).features
+        found += torch.autograd.grad((drawn * weights(drawn)).sum(), both)
+    torch.testing.assert_close(*found)
+    assert not torch.equal(found[0][0], found[0][1])
+
+
+def test_features_of_another_number_of_views_are_refused(make_scene):
+    scene = make_scene(5)
+    with pytest.raises(ParameterError, match=r"wanted \(5, D\) or \(2, 5, D\)"):
+        render(scene.gaussians, scene.cameras, scene.features.expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_bad_feature_of_one_view_drops_the_gaussian_from_all(make_scene, engine):
+    scene = make_scene(40, 2)
+    both = torch.stack([scene.features, scene.features])
+    both[1, 7, 1] = float("nan")
+    drawn = render(scene.gaussians, scene.cameras, both, engine=engine)
+    rest = torch.arange(40) != 7
+    without = render(
+        scene.gaussians.select(rest), scene.cameras, scene.features[rest], engine=engine
+    )
+    assert drawn.dropped == 1
+    torch.testing.assert_close(drawn.features, without.features)
+
+
+def test_colours_with_harmonics_are_drawn_as_each_camera_sees_them(make_scene):
+    scene = make_scene(60)
+    draw = torch.Generator().manual_seed(3)
+    harmonics = 0.2 * torch.randn(60, 8, 3, generator=draw, dtype=torch.float64)
+    turning = Gaussians(**{**scene.gaussians.tensors(), "harmonics": harmonics})
+    centres = torch.linalg.inv(scene.cameras.view_matrices)[:, :3, 3]
+    torch.testing.assert_close(scene.cameras.centres, centres)
+    drawn = render(turning, scene.cameras).features
+    by_hand = render(turning, scene.cameras, turning.colours_from(centres)).features
+    torch.testing.assert_close(drawn, by_hand)
+    assert (drawn - render(scene.gaussians, scene.cameras).features).abs().max() > 0.01
+
+
+# -- absolute gradients ---------------------------------------------------------------------------
+def test_absolute_gradients_are_sums_of_each_pixels(make_scene, weights, monkeypatch):
+    """Against the reference, asked pixel by pixel."""
+    scene = make_scene(25, width=13, height=9)
+    ours = scene.gaussians.apply(lambda t: t.clone().requires_grad_())
+    drawn = render(ours, scene.cameras, scene.features, absgrad=True)
+    drawn.means2d.retain_grad()
+    outer = weights(drawn.features)
+    (drawn.features * outer).sum().backward()
+    signed = drawn.means2d.grad
+
+    plain = render(ours, scene.cameras, scene.features, engine="reference")
+    total = torch.zeros_like(plain.means2d)
+    for view in range(2):
+        for y in range(9):
+            for x in range(13):
+                pixel = (plain.features[view, y, x] * outer[view, y, x]).sum()
+                (one,) = torch.autograd.grad(pixel, plain.means2d, retain_graph=True)
+                total += one.abs()
+    torch.testing.assert_close(drawn.means2d.absgrad, total, rtol=1e-9, atol=1e-13)
+    assert (drawn.means2d.absgrad >= signed.abs() - 1e-12).all()
+    assert (drawn.means2d.absgrad > 1.5 * signed.abs()).any()
+
+
+def test_absolute_gradients_change_no_other(make_scene, weights):
+    found = []
+    for absgrad in (False, True):
+        scene = make_scene(80)
+        leaves = scene.leaves()
+        copy = scene.from_leaves(leaves)
+        drawn = render(copy.gaussians, copy.cameras, copy.features, absgrad=absgrad)
+        (drawn.features * weights(drawn.features)).sum().backward()
+        found.append({name: leaf.grad for name, leaf in leaves.items()})
+    for name, gradient in found[0].items():
+        assert gradient is found[1][name] is None or torch.equal(gradient, found[1][name])
+
+
+def test_the_reference_has_no_absolute_gradients(make_scene):
+    scene = make_scene(5)
+    with pytest.raises(LabelsplatError, match="absolute gradients"):
+        render(scene.gaussians, scene.cameras, engine="reference", absgrad=True)

@@ -24,6 +24,13 @@ from labelsplat.splats.cpu.blending import blend
 from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients
 from labelsplat.splats.cpu.engine import Project
 from labelsplat.splats.gaussians import Gaussians
+from labelsplat.splats.losses import (
+    PhotoTarget,
+    cross_entropy,
+    photometric_loss,
+    plain_cross_entropy,
+    plain_photometric_loss,
+)
 from labelsplat.splats.rendering import render
 
 SIZES = (  # Gaussians, pixels, channels
@@ -157,9 +164,48 @@ def kernel_gflops(gaussians: Gaussians, cameras: CameraBatch, features: torch.Te
     given = (view.lanes, *lists, view.records, colours, background)
     start = time.perf_counter()
     hits = blend(*given, image, alpha)
-    blend_gradients(*given, image, alpha, True, rows)
+    blend_gradients(*given, image, alpha, True, False, rows)
     seconds = time.perf_counter() - start
     return hits * view.lanes.width * (32 + 59 + 6 * channels) / seconds / 1e9
+
+
+def measure_losses(size: int = 256, classes: int = 12, rounds: int = 12) -> list[dict]:
+    """Median times of the fused losses and of their plain twins, forward and backward, one thread.
+
+    Rows ``{loss, size, fused_ms, plain_ms}``; the twins take turns. The plain SSIM is a grouped
+    11 x 11 convolution.
+    """
+    draw = torch.Generator().manual_seed(0)
+    image, photo = (torch.rand(size, size, 3, generator=draw) for _ in range(2))
+    logits = torch.randn(size, size, classes, generator=draw)
+    soft = torch.rand(size, size, classes, generator=draw)
+    weights = torch.rand(size, size, generator=draw)
+    target = PhotoTarget(photo, weights)
+    twins = {
+        "ssim_l1": (image, lambda x: photometric_loss(x, target),
+                    lambda x: plain_photometric_loss(x, target)),
+        "cross_entropy": (logits, lambda x: cross_entropy(x, soft, weights),
+                          lambda x: plain_cross_entropy(x, soft, weights)),
+    }  # fmt: skip
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    rows = []
+    try:
+        for name, (given, *both) in twins.items():
+            laps: list[list[float]] = [[], []]
+            for turn in range(rounds + 1):  # the first warms caches and compiles
+                for loss, times in zip(both, laps, strict=True):
+                    leaf = given.clone().requires_grad_()
+                    seconds = _seconds(lambda loss=loss, leaf=leaf: loss(leaf).backward())
+                    if turn > 0:
+                        times.append(1e3 * seconds)
+            fused, plain = (round(float(np.median(times)), 3) for times in laps)
+            rows.append({"loss": name, "size": size, "fused_ms": fused, "plain_ms": plain})
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
+    return rows
 
 
 def sgemm_gflops(size: int = 1024, rounds: int = 10) -> float:
@@ -204,10 +250,17 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     sizes, rounds = (SIZES[:1], 4) if options.quick else (SIZES, options.rounds)
     rows = [row for size in sizes for row in measure(*size, rounds)]
+    losses = measure_losses(rounds=rounds)
     gflops = sgemm_gflops()
     print(table(rows))
+    for row in losses:
+        ratio = row["plain_ms"] / row["fused_ms"]
+        print(
+            f"{row['loss']} at {row['size']} px: {row['fused_ms']:.2f} ms fused, "
+            f"{row['plain_ms']:.2f} ms plain ({ratio:.1f} x)"
+        )
     print(f"sgemm, one thread: {gflops:.1f} GFLOP/s")
-    write_json(options.output, {"sgemm_gflops": round(gflops, 2), "rows": rows})
+    write_json(options.output, {"sgemm_gflops": round(gflops, 2), "rows": rows, "losses": losses})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ class CameraBatch:
     def __len__(self) -> int:
         return len(self.view_matrices)
 
+    @property
+    def centres(self) -> Tensor:
+        """``[V, 3]`` where the cameras stand, in the world."""
+        rotations, translations = self.view_matrices[:, :3, :3], self.view_matrices[:, :3, 3]
+        return -(rotations.mT @ translations[..., None])[..., 0]
+
     def __getitem__(self, views: int | slice | Sequence[int] | Tensor) -> CameraBatch:
         """The cameras of an index, a slice or a list of indices, always as a batch."""
         picked = [views] if isinstance(views, int) else views

@@ -16,6 +16,9 @@ from labelsplat.base import LabelsplatError, ParameterError, atomic_path
 
 FORMAT = "labelsplat.gaussians.1"
 
+BANDS = (3, 8, 15)
+"""Numbers of coefficients of spherical harmonics of degree 1 to 1, 2 and 3."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
@@ -27,8 +30,11 @@ class Gaussians:
             length but zero: they are normalised where they are used.
         log_scales: ``[N, 3]`` natural logarithms of the standard deviations along the axes.
         opacity_logits: ``[N]`` opacity before the sigmoid.
-        colours: ``[N, 3]`` RGB, 0 to 1 (sRGB, as in the photos), the same from every side.
+        colours: ``[N, 3]`` RGB, 0 to 1 (sRGB, as in the photos): the same from every side, or
+            with harmonics the mean over all sides.
         label_logits: ``[N, K]`` logits of K classes, or None.
+        harmonics: ``[N, B, 3]`` how the colour changes with the side, coefficients of the real
+            spherical harmonics of degree 1 (B = 3), 1 and 2 (B = 8) or 1 to 3 (B = 15); or None.
 
     Raises:
         ParameterError: shapes that do not fit together.
@@ -40,6 +46,7 @@ class Gaussians:
     opacity_logits: Tensor
     colours: Tensor
     label_logits: Tensor | None = None
+    harmonics: Tensor | None = None
 
     def __post_init__(self):
         n = self.means.shape[0] if self.means.ndim else -1
@@ -52,6 +59,9 @@ class Gaussians:
         }
         if self.label_logits is not None:
             wanted["label_logits"] = (n, self.label_logits.shape[-1])
+        if self.harmonics is not None:
+            bands = self.harmonics.shape[1] if self.harmonics.ndim == 3 else -1
+            wanted["harmonics"] = (n, bands if bands in BANDS else "3, 8 or 15", 3)
         for name, shape in wanted.items():
             found = tuple(getattr(self, name).shape)
             if found != shape:
@@ -74,6 +84,14 @@ class Gaussians:
     def label_probabilities(self) -> Tensor | None:
         """``[N, K]`` that sum to one, or None."""
         return None if self.label_logits is None else self.label_logits.softmax(-1)
+
+    def colours_from(self, centres: Tensor) -> Tensor:
+        """``[V, N, 3]`` RGB, at least 0, as seen from points ``[V, 3]`` in the world."""
+        if self.harmonics is None:
+            return self.colours.expand(len(centres), -1, -1)
+        rays = torch.nn.functional.normalize(self.means - centres[:, None], dim=-1)
+        basis = harmonic_basis(rays)[..., : self.harmonics.shape[1]]
+        return (self.colours + torch.einsum("vnb,nbc->vnc", basis, self.harmonics)).clamp_min(0)
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by attribute name, without absent ones."""
@@ -99,6 +117,26 @@ class Gaussians:
     def detach(self) -> Gaussians:
         """The same numbers outside any graph."""
         return self.apply(torch.Tensor.detach)
+
+
+def harmonic_basis(rays: Tensor) -> Tensor:
+    """Real spherical harmonics of degree 1 to 3 in unit directions: ``[..., 3]`` to ``[..., 15]``.
+
+    Order and signs as 3D Gaussian Splatting has them (Kerbl et al. 2023): m from -l to l.
+    """
+    x, y, z = rays.unbind(-1)
+    xx, yy, zz = x * x, y * y, z * z
+    a, b = 0.4886025119029199, 1.0925484305920792
+    c, d, e = 0.5900435899266435, 2.890611442640554, 0.4570457994644658
+    bands = [
+        -a * y, a * z, -a * x,
+        b * x * y, -b * y * z, 0.31539156525252005 * (2 * zz - xx - yy), -b * x * z,
+        0.5 * b * (xx - yy),
+        -c * y * (3 * xx - yy), d * x * y * z, -e * y * (4 * zz - xx - yy),
+        0.3731763325901154 * z * (2 * zz - 3 * xx - 3 * yy), -e * x * (4 * zz - xx - yy),
+        0.5 * d * z * (xx - yy), -c * x * (xx - 3 * yy),
+    ]  # fmt: skip
+    return torch.stack(bands, -1)
 
 
 def finite_rows(*tensors: Tensor) -> Tensor:

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from torch import Tensor
 
 from labelsplat.base import LabelsplatError
 from labelsplat.splats.constants import FAR, LOW_PASS, NEAR
+
+
+@cache
+def load_gsplat() -> Callable:
+    """gsplat's ``rasterization``, once it is sure that its CUDA kernels are there.
+
+    gsplat itself goes on without them, to fail later with "NoneType has no attribute".
+
+    Raises:
+        LabelsplatError: gsplat, or its kernels, cannot be loaded.
+    """
+    try:
+        from gsplat import rasterization
+        from gsplat.cuda._backend import _C as kernels
+    except (ImportError, RuntimeError) as error:  # a failed compilation is a RuntimeError
+        raise LabelsplatError(
+            f"the gsplat engine cannot be loaded ({error})",
+            where="render",
+            remedy="Install gsplat 1.5.3, or move the Gaussians to the CPU (device: cpu).",
+        ) from error
+    if kernels is None:
+        raise LabelsplatError(
+            "gsplat found no CUDA toolkit to compile its kernels with",
+            where="render",
+            remedy="Install nvcc of the CUDA version that torch was built for, or a gsplat wheel "
+            "with compiled kernels; or move the Gaussians to the CPU (device: cpu).",
+        )
+    return rasterization
 
 
 def rasterize(
@@ -20,6 +51,7 @@ def rasterize(
     height: int,
     backgrounds: Tensor,
     with_depth: bool,
+    absgrad: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
     """Engine interface, see ``labelsplat.splats.rendering``.
 
@@ -32,14 +64,7 @@ def rasterize(
             where="render",
             remedy='Move them to "cuda", or use engine="cpu".',
         )
-    try:
-        from gsplat import rasterization
-    except ImportError as error:
-        raise LabelsplatError(
-            f"the gsplat engine cannot be loaded ({error})",
-            where="render",
-            remedy="Install gsplat 1.5.3, or move the Gaussians to the CPU.",
-        ) from error
+    rasterization = load_gsplat()
     image, alpha, info = rasterization(
         means,
         quaternions,
@@ -56,6 +81,7 @@ def rasterize(
         packed=False,
         backgrounds=backgrounds,
         render_mode="RGB+D" if with_depth else "RGB",
+        absgrad=absgrad,
     )
     depth = image[..., -1] if with_depth else None
     image = image[..., :-1] if with_depth else image

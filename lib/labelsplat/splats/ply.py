@@ -1,12 +1,14 @@
 """The ``.ply`` that Gaussian-splat viewers open.
 
 Binary little-endian float32, one vertex a Gaussian: position, normal (zeros), colour as the zeroth
-spherical harmonic, opacity before the sigmoid, logarithms of the scales, rotation w x y z. Viewers
-read nothing else, so labels cannot ride along: write a second file with the labels' colours.
+spherical harmonic and those of higher degree if there are any, opacity before the sigmoid,
+logarithms of the scales, rotation w x y z. Viewers read nothing else, so labels cannot ride along:
+write a second file with the labels' colours, and :func:`write_label_sidecar` beside it.
 """
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ import torch
 from torch import Tensor
 
 from labelsplat.base import LabelsplatError, ParameterError, atomic_path
-from labelsplat.splats.gaussians import Gaussians
+from labelsplat.labels import Vocabulary
+from labelsplat.splats.gaussians import BANDS, Gaussians, finite_rows
 
 # Value of the zeroth spherical harmonic, 1 / (2 sqrt(pi)): colour = 0.5 + SH_0 f_dc.
 SH_0 = 0.28209479177387814
@@ -41,6 +44,7 @@ _TYPES = {
 _MEAN = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
 _COLOUR = ("f_dc_0", "f_dc_1", "f_dc_2")
+_REST = tuple(f"f_rest_{i}" for i in range(45))
 _SCALE = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 _PROPERTIES = (*_MEAN, *_NORMAL, *_COLOUR, "opacity", *_SCALE, *_ROTATION)
@@ -58,35 +62,47 @@ def write_ply(path: str | Path, gaussians: Gaussians, colours: Tensor | None = N
     Raises:
         ParameterError: colours of another shape.
     """
-    colours = gaussians.colours if colours is None else torch.as_tensor(colours)
+    own = colours is None
+    colours = gaussians.colours if own else torch.as_tensor(colours)
     if tuple(colours.shape) != (len(gaussians), 3):
         raise ParameterError(
             f"shape {tuple(colours.shape)}, wanted ({len(gaussians)}, 3)",
             where="write_ply: colours",
         )
     g = gaussians.detach()
+    rest = g.means.new_zeros(len(g), 0)
+    if own and g.harmonics is not None:
+        rest = g.harmonics.mT.flatten(1)  # colour by colour
     columns = [
         g.means,
         torch.zeros_like(g.means),
         (colours.detach().to(g.means) - 0.5) / SH_0,
+        rest,
         g.opacity_logits[:, None],
         g.log_scales,
         torch.nn.functional.normalize(g.quaternions, dim=-1),
     ]
     rows = torch.cat(columns, 1).cpu().numpy().astype("<f4")
-    rows = rows[np.isfinite(rows).all(1)]
+    rows = rows[_written(g, colours)]
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
-    header += [f"property float {name}" for name in _PROPERTIES]
+    names = list(_PROPERTIES)
+    names[9:9] = _REST[: rest.shape[1]]
+    header += [f"property float {name}" for name in names]
     with atomic_path(path) as temporary:
         text = "\n".join([*header, "end_header", ""])
         temporary.write_bytes(text.encode("ascii") + rows.tobytes())
 
 
+def _written(gaussians: Gaussians, colours: Tensor) -> np.ndarray:
+    """``[N]`` bool: the Gaussians that a file holds; a viewer would choke on the others."""
+    drawn = [t for name, t in gaussians.tensors().items() if name != "label_logits"]
+    return finite_rows(*drawn, colours.to(gaussians.means)).cpu().numpy()
+
+
 def read_ply(path: str | Path) -> Gaussians:
     """Gaussians of a ``.ply`` written here or by another splatting program.
 
-    Colours are those of the zeroth harmonic: higher ones (``f_rest_*``), normals and properties of
-    other names are passed over.
+    Normals and properties of other names are passed over.
 
     Raises:
         LabelsplatError: the file is missing, damaged, or no such ``.ply``.
@@ -124,7 +140,61 @@ def read_ply(path: str | Path) -> Gaussians:
         log_scales=columns(*_SCALE),
         opacity_logits=columns("opacity")[:, 0],
         colours=0.5 + SH_0 * columns(*_COLOUR),
+        harmonics=_harmonics(columns, layout.names, path),
     )
+
+
+def _harmonics(columns, names: tuple[str, ...], path: str | Path) -> Tensor | None:
+    found = [name for name in _REST if name in names]
+    if not found:
+        return None
+    bands = len(found) // 3
+    if len(found) % 3 or bands not in BANDS or tuple(found) != _REST[: len(found)]:
+        raise LabelsplatError(f"{len(found)} properties f_rest, wanted 9, 24 or 45", where=path)
+    rest = columns(*found).reshape(-1, 3, bands)
+    # Many programs write zeros where they know of no harmonics.
+    return rest.mT.contiguous() if rest.any() else None
+
+
+def write_label_sidecar(path: str | Path, gaussians: Gaussians, vocabulary: Vocabulary) -> None:
+    """Write the labels of Gaussians as ``.npz``, row by row as :func:`write_ply` writes them.
+
+    Arrays ``labels [N]`` uint8, ``probabilities [N, K]`` float16, and ``classes``, the names.
+
+    Raises:
+        ParameterError: no labels, or of another number of classes.
+    """
+    found = gaussians.label_probabilities
+    if found is None or found.shape[1] != len(vocabulary):
+        raise ParameterError(
+            f"{'no' if found is None else found.shape[1]} classes, wanted {len(vocabulary)}",
+            where="write_label_sidecar",
+        )
+    written = _written(gaussians.detach(), gaussians.colours.detach())
+    probabilities = found.detach().cpu().numpy()[written]
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            labels=probabilities.argmax(1).astype(np.uint8),
+            probabilities=probabilities.astype(np.float16),
+            classes=np.array(vocabulary.classes),
+        )
+
+
+def read_label_sidecar(path: str | Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Labels ``[N]``, probabilities ``[N, K]`` and class names of :func:`write_label_sidecar`.
+
+    Raises:
+        LabelsplatError: the file is missing, damaged, or no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            classes = tuple(str(name) for name in file["classes"])
+            return file["labels"], file["probabilities"].astype(np.float32), classes
+    except FileNotFoundError:
+        raise LabelsplatError("the file is missing", where=path) from None
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise LabelsplatError(f"no label sidecar ({error})", where=path) from None
 
 
 def _layout(lines: list[str], path: str | Path) -> tuple[int, np.dtype]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from labelsplat.base import LabelsplatError
 from labelsplat.splats.constants import (
     BORDER,
     FAR,
@@ -183,8 +184,19 @@ def rasterize(
     height: int,
     backgrounds: Tensor,
     with_depth: bool,
+    absgrad: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-    """Engine interface, see ``labelsplat.splats.rendering``."""
+    """Engine interface, see ``labelsplat.splats.rendering``.
+
+    Raises:
+        LabelsplatError: absolute gradients are asked for.
+    """
+    if absgrad:
+        raise LabelsplatError(
+            "the reference engine has no absolute gradients",
+            where="render",
+            remedy='Use engine="cpu" or "gsplat"',
+        )
     images, alphas, radii = [], [], []
     projected = [
         project(means, quaternions, scales, view_matrix, k, width, height)
@@ -200,7 +212,9 @@ def rasterize(
         # Invisible Gaussians may have no inverse: keep their NaN out of the gradients.
         safe = torch.where((half > 0).all(-1), determinants, 1)
         conics = torch.stack([yy, -xy, xx], -1) / safe[:, None]
-        drawn = torch.cat([features, depths[:, None]], 1) if with_depth else features
+        drawn = features if features.ndim == 2 else features[i]
+        if with_depth:
+            drawn = torch.cat([drawn, depths[:, None]], 1)
         if with_depth:
             background = torch.cat([background, background.new_zeros(1)])
         image, alpha = _rasterize_view(

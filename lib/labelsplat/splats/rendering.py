@@ -1,10 +1,10 @@
 """One function that draws Gaussians, whichever engine does the work.
 
 An engine is a function ``rasterize(means [N, 3], quaternions [N, 4], scales [N, 3], opacities [N],
-features [N, D], view_matrices [V, 4, 4], intrinsics [V, 3, 3], width, height, backgrounds [V, D],
-with_depth)`` that returns images ``[V, H, W, D]``, alphas ``[V, H, W]``, the sum of weight times
-depth ``[V, H, W]`` or None, centres ``[V, N, 2]`` in pixels, and radii ``[V, N, 2]``. It is given
-finite numbers only.
+features [N, D] or [V, N, D], view_matrices [V, 4, 4], intrinsics [V, 3, 3], width, height,
+backgrounds [V, D], with_depth, absgrad)`` that returns images ``[V, H, W, D]``, alphas
+``[V, H, W]``, the sum of weight times depth ``[V, H, W]`` or None, centres ``[V, N, 2]`` in pixels,
+and radii ``[V, N, 2]``. It is given finite numbers only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Rendering:
         depth: ``[V, H, W]`` mean depth of what was drawn, weighted as the features are: world
             units along the optical axis, 0 where nothing was drawn; None if not asked for.
         means2d: ``[V, N, 2]`` centres in pixels, part of the graph: call ``retain_grad()`` on it
-            for the gradients by which Gaussians are split. Meaningless where ``radii`` is 0.
+            for the gradients by which Gaussians are split. Meaningless where ``radii`` is 0. With
+            ``absgrad`` the backward pass gives it an attribute ``absgrad`` of its shape: sums over
+            pixels of absolute gradients, in which pulls to opposite sides do not cancel out.
         radii: ``[V, N, 2]`` int32, how many pixels each Gaussian reaches sideways and up and down;
             0 for those that a view does not show.
         dropped: number of Gaussians left out because a number of theirs is not finite, or because
@@ -62,6 +64,7 @@ def render(
     engine: str = "auto",
     background: Tensor | Sequence[float] | None = None,
     with_depth: bool = False,
+    absgrad: bool = False,
 ) -> Rendering:
     """Draw Gaussians into V cameras; differentiable.
 
@@ -71,24 +74,31 @@ def render(
     Args:
         gaussians: N Gaussians.
         cameras: V cameras of one image size, H x W.
-        features: ``[N, D]`` what to draw, any D; None = ``gaussians.colours``.
+        features: ``[N, D]`` what to draw, any D; ``[V, N, D]`` where it differs from view to view.
+            None = the Gaussians' colours, seen from each camera if they have harmonics.
         engine: "auto" (gsplat for Gaussians on CUDA, else cpu), "cpu", "gsplat" or "reference"
             (plain torch, slow).
         background: ``[D]`` or ``[V, D]`` what shows where nothing covers it; None = zeros.
         with_depth: whether to draw the depth as well.
+        absgrad: whether the backward pass sets ``means2d.absgrad`` (not by the reference).
 
     Raises:
         ParameterError: unknown engine, or shapes that do not fit together.
         LabelsplatError: an engine that cannot draw these tensors.
     """
     name = choose_engine(engine, gaussians.means.device)
-    features = gaussians.colours if features is None else features
-    if features.ndim != 2 or len(features) != len(gaussians):
-        raise ParameterError(
-            f"shape {tuple(features.shape)}, wanted ({len(gaussians)}, D)", where="render: features"
-        )
     means = gaussians.means
     batch = CameraBatch.of(cameras, means.dtype, means.device)
+    if features is None:
+        features = gaussians.colours
+        if gaussians.harmonics is not None:
+            features = gaussians.colours_from(batch.centres)
+    n, views = len(gaussians), len(batch)
+    if features.ndim not in (2, 3) or features.shape[:-1] not in {(n,), (views, n)}:
+        raise ParameterError(
+            f"shape {tuple(features.shape)}, wanted ({n}, D) or ({views}, {n}, D)",
+            where="render: features",
+        )
     backgrounds = _backgrounds(background, len(batch), features)
     numbers, dropped = renderable(gaussians, features)
     image, alpha, depth, means2d, radii = _rasterizer(name)(
@@ -99,6 +109,7 @@ def render(
         batch.height,
         backgrounds,
         with_depth,
+        absgrad,
     )
     if depth is not None:
         depth = depth / alpha.clamp_min(1e-10)
@@ -147,7 +158,7 @@ def _rasterizer(name: str) -> Callable:
 
 def _backgrounds(background, views: int, features: Tensor) -> Tensor:
     """``[V, D]`` of the features' type and device."""
-    channels = features.shape[1]
+    channels = features.shape[-1]
     if background is None:
         return features.new_zeros(views, channels)
     given = torch.as_tensor(background, dtype=features.dtype, device=features.device)
@@ -179,11 +190,15 @@ def renderable(gaussians: Gaussians, features: Tensor) -> tuple[list[Tensor], in
         # A sum is finite only if all its terms are: cheaper than to look at every row.
         all_good = torch.isfinite(torch.stack([t.sum() for t in checked])).all()
     if not all_good:
-        good = finite_rows(*checked)
-        stand_ins = (0.0, 1.0, 0.0, -200.0, 0.0)
-        raw = tuple(
-            torch.where(good.reshape(-1, *[1] * (t.ndim - 1)), t, value)
-            for t, value in zip(raw, stand_ins, strict=True)
+        rows = features if features.ndim == 2 else features.movedim(1, 0)
+        good = finite_rows(*raw[:4], rows, *checked[5:])
+        stand_ins = (0.0, 1.0, 0.0, -200.0)
+        raw = (
+            *(
+                torch.where(good.reshape(-1, *[1] * (t.ndim - 1)), t, value)
+                for t, value in zip(raw, stand_ins, strict=False)
+            ),
+            torch.where(good[:, None], features, 0.0),
         )
         scales, dropped = raw[2].exp(), int((~good).sum())
     return [raw[0], raw[1], scales, raw[3].sigmoid(), raw[4]], dropped

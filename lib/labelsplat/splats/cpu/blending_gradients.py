@@ -44,7 +44,8 @@ from labelsplat.splats.cpu.tiles import (
     touched_blocks,
 )
 
-# A row of gradients: mean2d (2), conic (3), opacity (1), two unused, then the features.
+# A row of gradients: mean2d (2), conic (3), opacity (1), the sum over pixels of what each adds to
+# |mean2d| (2, where asked for), then the features.
 # While a tile is worked on, the first six hold the moments of q: 1, x, y, xx, xy, yy.
 GEOMETRY = 8
 
@@ -165,6 +166,25 @@ def _by_exponent(lanes, weights, alphas, by_weight, found, behind):
 
 
 @kernel
+def _absolute_pulls(lanes, hot, hits, found, pixel_x, pixel_y, by_exponent, pull_x, pull_y):
+    """How hard each pixel of the block pulls at the hits' centres, whatever the direction.
+
+    Up to the factors of ``_moments_to_gradients``: ``|q u|`` sideways (to be multiplied by the
+    root's x) and ``|q (root_xy u + root_y v)|`` down.
+    """
+    w = simd.width(lanes)
+    for i in range(found):
+        o = hits[i] * HOT
+        u = simd.fma(simd.splat(lanes, hot, o + 1), pixel_y, simd.splat(lanes, hot, o + 2))
+        u = simd.fma(simd.splat(lanes, hot, o), pixel_x, u)
+        v = simd.fma(simd.splat(lanes, hot, o + 3), pixel_y, simd.splat(lanes, hot, o + 4))
+        down = simd.splat(lanes, hot, o + 1) * u + simd.splat(lanes, hot, o + 3) * v
+        q = simd.load(lanes, by_exponent, i * w)
+        simd.store(pull_x, i * w, simd.maximum(q * u, -(q * u)))
+        simd.store(pull_y, i * w, simd.maximum(q * down, -(q * down)))
+
+
+@kernel
 def _load_block(
     lanes, by_image, by_alpha, background, left, top, inside, channels,
     by_lane, by_channel, by_light,
@@ -193,7 +213,10 @@ def _moment_basis(lanes, x, y, basis):
 
 @kernel
 def _moments_to_gradients(records, items, first, count, x_middle, y_middle, rows, stride):
-    """Moments of q about the tile's middle to gradients by mean, conic and opacity, in place."""
+    """Moments of q about the tile's middle to gradients by mean, conic and opacity, in place.
+
+    Absolute pulls get the factors that ``_absolute_pulls`` left out.
+    """
     for i in range(count):
         r, o = records[items[first + i]], i * stride
         x, y = r[X] - x_middle, r[Y] - y_middle
@@ -210,12 +233,14 @@ def _moments_to_gradients(records, items, first, count, x_middle, y_middle, rows
         rows[o + 1] = r[ROOT_XY] * u + 2 / LOG2_E * r[ROOT_Y] * r[ROOT_Y] * cy
         rows[o + 2], rows[o + 3], rows[o + 4] = 0.5 * cxx, cxy, 0.5 * cyy
         rows[o + 5] = -q / r[OPACITY]
+        rows[o + 6] *= 2 / LOG2_E * abs(r[ROOT_X])
+        rows[o + 7] *= 2 / LOG2_E
 
 
 @kernel
 def _tile_gradients(
     lanes, first, count, items, records, features, background, left, top, right, bottom,
-    by_image, by_alpha, geometry, rows,
+    by_image, by_alpha, geometry, absolute, rows,
 ):  # fmt: skip
     w, kind = simd.width(lanes), by_image.dtype
     height, n = w // BLOCK, padded(count)
@@ -231,6 +256,9 @@ def _tile_gradients(
     by_weight = np.empty(count * w if geometry else 0, kind)
     by_lane, by_channel = np.zeros(w * channels, kind), np.zeros(channels * w, kind)
     by_light, basis = np.zeros(w, kind), np.zeros(w * GEOMETRY, kind)
+    pulls = np.empty((2, count * w if absolute else 0), kind)
+    sideways, down = np.zeros(w * 4, kind), np.zeros(w * 4, kind)
+    sideways[2::4], down[3::4] = 1, 1  # columns 6 and 7 of a row
     grid_x, grid_y = pixel_grid(lanes, by_image)
     gather_tile(records, items, first, count, left, top, hot, shape)
     if geometry:
@@ -267,6 +295,12 @@ def _tile_gradients(
                 _by_exponent(lanes, weights, alphas, by_weight, found, behind)
                 _moment_basis(lanes, x - middle, y - middle, basis)
                 _add_rows_8(lanes, own, stride, 0, hits, found, by_weight, basis, 0, GEOMETRY)
+                if absolute:
+                    _absolute_pulls(
+                        lanes, hot, hits, found, pixel_x, pixel_y, by_weight, pulls[0], pulls[1]
+                    )
+                    _add_rows_4(lanes, own, stride, 4, hits, found, pulls[0], sideways, 0, 4)
+                    _add_rows_4(lanes, own, stride, 4, hits, found, pulls[1], down, 0, 4)
     if geometry:
         _moments_to_gradients(
             records, items, first, count, left + MIDDLE, top + MIDDLE, own, stride
@@ -275,8 +309,9 @@ def _tile_gradients(
 
 @kernel(parallel=True)
 def blend_gradients(
-    lanes, starts, items, turns, records, features, background, by_image, by_alpha, geometry, rows
-):
+    lanes, starts, items, turns, records, features, background, by_image, by_alpha, geometry,
+    absolute, rows,
+):  # fmt: skip
     """Gradient rows of all entries of one view.
 
     Args:
@@ -284,6 +319,7 @@ def blend_gradients(
         by_image: ``[H, W, D]`` derivative of the loss by the image. by_alpha: ``[H, W]``.
         geometry: whether more than the gradient of the features is wanted; if not, features and
             background are not read, and rows have no geometry columns.
+        absolute: whether the absolute pulls at the centres are wanted, too.
         rows: output ``[entries * (GEOMETRY + channels)]``, D rounded up to a multiple of 4.
     """
     height, width = by_alpha.shape
@@ -296,15 +332,19 @@ def blend_gradients(
         if count > 0:
             _tile_gradients(
                 lanes, starts[tile], count, items, records, features, background,
-                left, top, right, bottom, by_image, by_alpha, geometry, rows,
+                left, top, right, bottom, by_image, by_alpha, geometry, absolute, rows,
             )  # fmt: skip
 
 
 @kernel(parallel=True)
 def gather_gradients(
-    order, gather_starts, gather, rows, geometry, d_means2d, d_conics, d_opacities, d_features
-):
-    """Add up each Gaussian's rows; ADDED to d_opacities and d_features, written to the others."""
+    order, gather_starts, gather, rows, geometry, d_means2d, d_conics, d_opacities, d_features,
+    pulls,
+):  # fmt: skip
+    """Add up each Gaussian's rows; ADDED to d_opacities and d_features, written to the others.
+
+    ``pulls``: ``[N, 2]`` for the absolute pulls, or of length 0 where they are not wanted.
+    """
     channels = (d_features.shape[1] + 3) // 4 * 4
     start = GEOMETRY if geometry else 0
     stride = start + channels
@@ -322,3 +362,5 @@ def gather_gradients(
             for j in range(3):
                 d_conics[g, j] = total[2 + j]
             d_opacities[g, 0] += total[5]
+            if len(pulls) > 0:
+                pulls[g, 0], pulls[g, 1] = total[6], total[7]

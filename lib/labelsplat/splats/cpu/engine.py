@@ -73,8 +73,12 @@ class ProjectedView:
         d_opacities: np.ndarray,
         d_features: np.ndarray,
         geometry: bool = True,
+        pulls: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gradients by means2d ``[N, 2]`` and conics ``[N, 3]``; adds to the last two arrays."""
+        """Gradients by means2d ``[N, 2]`` and conics ``[N, 3]``; adds to ``d_`` arrays.
+
+        ``pulls [N, 2]``, if given, is set to the sums over pixels of absolute gradients by means2d.
+        """
         n, kind = len(self.records), self.records.dtype
         channels = (by_image.shape[2] + 3) // 4 * 4
         stride = channels + (GEOMETRY if geometry else 0)
@@ -82,13 +86,13 @@ class ProjectedView:
         rows = np.empty(len(lists.items) * stride, kind)
         blend_gradients(
             self.lanes, lists.starts, lists.items, lists.turns, self.records, features, background,
-            by_image, by_alpha, geometry, rows,
+            by_image, by_alpha, geometry, pulls is not None, rows,
         )  # fmt: skip
         d_means2d = np.zeros((n if geometry else 0, 2), kind)
         d_conics = np.zeros((n if geometry else 0, 3), kind)
         gather_gradients(
             lists.order, lists.gather_starts, lists.gather, rows, geometry, d_means2d, d_conics,
-            d_opacities, d_features,
+            d_opacities, d_features, np.zeros((0, 2), kind) if pulls is None else pulls,
         )  # fmt: skip
         return d_means2d, d_conics
 
@@ -172,8 +176,12 @@ class Blend(torch.autograd.Function):
     """Means2d, conics, opacities, features and backgrounds to images and alphas of V views."""
 
     @staticmethod
-    def forward(ctx, means2d, conics, opacities, features, backgrounds, views):
-        """features ``[N, D]`` or ``[V, N, D]``, backgrounds ``[V, D]``."""
+    def forward(ctx, means2d, conics, opacities, features, backgrounds, views, absgrad_of):
+        """features ``[N, D]`` or ``[V, N, D]``, backgrounds ``[V, D]``.
+
+        ``absgrad_of``: a list that holds the tensor means2d, which then gets an attribute
+        ``absgrad`` in the backward pass, as with gsplat; or an empty list.
+        """
         f, b = _array(features), _array(backgrounds)
         kind, (height, width) = f.dtype, (views[0].height, views[0].width)
         images = np.empty((len(views), height, width, f.shape[-1]), kind)
@@ -183,7 +191,7 @@ class Blend(torch.autograd.Function):
         out = torch.from_numpy(images), torch.from_numpy(alphas)
         # Through torch, which then notices when features are changed before the backward pass.
         ctx.save_for_backward(features, backgrounds, out[1])
-        ctx.views, ctx.opacities = views, opacities.shape
+        ctx.views, ctx.opacities, ctx.absgrad_of = views, opacities.shape, absgrad_of
         ctx.set_materialize_grads(False)
         return out
 
@@ -199,20 +207,24 @@ class Blend(torch.autograd.Function):
         d_means2d = np.zeros((v, n, 2), kind) if geometry else None
         d_conics = np.zeros((v, n, 3), kind) if geometry else None
         d_opacities, d_features = np.zeros((n if geometry else 0, 1), kind), np.zeros_like(f)
+        pulls = np.zeros((v, n, 2), kind) if geometry and ctx.absgrad_of else None
         for i, view in enumerate(views):
             of_view = (f, d_features) if f.ndim == 2 else (f[i], d_features[i])
             gradients = view.gradients(
-                of_view[0], b[i], d_images[i], d_alphas[i], d_opacities, of_view[1], geometry
-            )
+                of_view[0], b[i], d_images[i], d_alphas[i], d_opacities, of_view[1], geometry,
+                None if pulls is None else pulls[i],
+            )  # fmt: skip
             if geometry:
                 d_means2d[i], d_conics[i] = gradients
+        if pulls is not None:
+            ctx.absgrad_of[0].absgrad = torch.from_numpy(pulls)
         d_backgrounds = None
         if ctx.needs_input_grad[4]:
             light = 1 - _array(alphas)
             d_backgrounds = torch.from_numpy(np.einsum("vhw,vhwd->vd", light, d_images))
         out = [None if g is None else torch.from_numpy(g) for g in (d_means2d, d_conics)]
         d_opacities = torch.from_numpy(d_opacities).reshape(ctx.opacities) if geometry else None
-        return (*out, d_opacities, torch.from_numpy(d_features), d_backgrounds, None)
+        return (*out, d_opacities, torch.from_numpy(d_features), d_backgrounds, None, None)
 
 
 def check_tensors(*tensors: Tensor) -> None:
@@ -243,6 +255,7 @@ def rasterize(
     height: int,
     backgrounds: Tensor,
     with_depth: bool,
+    absgrad: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
     """Engine interface, see ``labelsplat.splats.rendering``.
 
@@ -259,7 +272,10 @@ def rasterize(
     if with_depth:
         features = torch.cat([features.expand(len(views), -1, -1), depths], -1)
         backgrounds = torch.cat([backgrounds, backgrounds.new_zeros(len(views), 1)], -1)
-    images, alphas = Blend.apply(means2d, conics, opacities, features, backgrounds, views)
+    absgrad_of = [means2d] if absgrad else []
+    images, alphas = Blend.apply(
+        means2d, conics, opacities, features, backgrounds, views, absgrad_of
+    )
     depth = images[..., -1] if with_depth else None
     images = images[..., :-1] if with_depth else images
     radii = torch.from_numpy(np.stack([view.radii for view in views]))
