@@ -85,7 +85,7 @@ def test_linked_files_and_places_exist(text):
 def test_library_map_is_complete(text):
     table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     folders = {p.parent.name for p in (REPO / "lib/labelsplat").glob("*/__init__.py")}
-    notebooks = {p.stem for p in (REPO / "notebooks").glob("*.ipynb")}
+    notebooks = {p.stem for p in (REPO / "notebooks").rglob("*.ipynb")}
     assert folders | notebooks == set(table)
 
 

@@ -128,8 +128,8 @@ def test_masks_of_all_photos_are_right_and_of_their_size(made):
 
 def test_what_else_lies_there(made):
     assert sorted(p.name for p in made.iterdir()) == [
-        "confidence", "gaussians.ply", "gaussians.safetensors", "gaussians_labels.ply",
-        "index.html", "labels.json", "masks", "overlays.png", "refine.json",
+        "confidence", "gaussians.ply", "gaussians.safetensors", "gaussians_labels.npz",
+        "gaussians_labels.ply", "index.html", "labels.json", "masks", "overlays.png", "refine.json",
     ]  # fmt: skip
     gaussians, facts = read_gaussians(made / "gaussians.safetensors")
     plain, coloured = (read_ply(made / f"gaussians{s}.ply") for s in ("", "_labels"))

@@ -4,6 +4,7 @@
 
     data/     capture  standard/{photos,labels}          read by the stages that train and refine
               truth  heldout/{photos,truth}  test/{photos,truth}  tune      read by evaluation alone
+              experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
     reports/  index.html  html/  metrics/  figures/  tables/  timing/  failed/
@@ -148,6 +149,11 @@ class Layout:
         """Like capture and test, with other seeds: for choosing settings, outside the line."""
         return self.data / "tune"
 
+    @property
+    def experiments(self) -> Path:
+        """The tune set's capture heads once more, with predictions: for experiments alone."""
+        return self.data / "experiments"
+
     # -- models ------------------------------------------------------------------------------
 
     def models(self, group: str) -> Path:
@@ -182,6 +188,11 @@ class Layout:
     def splats(self, round_name: str) -> Path:
         """Fitted Gaussians, one file a subject."""
         return self.work / round_name / "splats"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where long work keeps what it needs to go on after an interruption; outside of DVC."""
+        return self.root / ".checkpoints"
 
     def refined(self, round_name: str) -> Path:
         """Refined labels of the capture views."""
@@ -222,6 +233,10 @@ class Layout:
     def timing(self) -> Path:
         """Seconds and memory of each stage's last real execution."""
         return self.reports / "timing"
+
+    def fit_times(self, round_name: str) -> Path:
+        """Seconds that each subject's fit took; nothing depends on it."""
+        return self.reports / "fits" / f"{round_name}.json"
 
     @property
     def failed(self) -> Path:

@@ -12,6 +12,7 @@ Parts are ``captured`` (the capture's own photos) and ``novel`` (rendered from n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,25 @@ def read_part(root: Path, part: str, vocabulary: Vocabulary = CELEBAMASK) -> Lab
         place = path.relative_to(root / part / "images")
         labels.append(read_label_map(root / part / "labels" / place, vocabulary))
     return LabelledImages(np.stack(images), np.stack(labels), vocabulary)
+
+
+def read_confidence(root: Path, part: str, subject: str, names: Sequence[str]) -> np.ndarray:
+    """Confidences of a subject's views, ``[V, H, W]`` float32, 0 to 1, in steps of 1/255.
+
+    Raises:
+        LabelsplatError: a file is missing or broken.
+    """
+    maps = []
+    for name in names:
+        path = root / part / "confidence" / subject / f"{name}.png"
+        try:
+            with Image.open(path) as image:
+                maps.append(np.asarray(image.convert("L"), np.float32) / 255)
+        except (OSError, SyntaxError) as error:
+            raise LabelsplatError(
+                f"the confidence cannot be read ({error})", where=path, remedy="Run: make repro"
+            ) from None
+    return np.stack(maps)
 
 
 def _save(path: Path, values: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from labelsplat.capture import Camera
 from labelsplat.splats import Gaussians, render
-from labelsplat.splats.fit import background
+from labelsplat.splats.backgrounds import background
 
 
 def draw_images(

@@ -17,6 +17,7 @@ from labelsplat.refine.discretise import discretise, ear_factors, remove_specks
 from labelsplat.refine.lift import render_posteriors
 from labelsplat.refine.novel import draw_images
 from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject
+from labelsplat.refine.uncertainty import entropy
 from labelsplat.splats import Gaussians, novel_cameras, write_gaussians
 from labelsplat.splats.stage import read_fit
 
@@ -94,10 +95,9 @@ def refine_round(
             )  # fmt: skip
             write_views(out, "captured", views)
             if settings.novel_views:
-                _, backgrounds = read_fit(layout, splats, item.photos.subject)
-                write_views(
-                    out, "novel", _novel(item, backgrounds, factors, settings, seed + 1000 * i)
-                )
+                head = read_fit(layout, splats, item.photos.subject)
+                views = _novel(item, head.backgrounds, factors, settings, seed + 1000 * i)
+                write_views(out, "novel", views)
     return done, factors
 
 
@@ -105,17 +105,26 @@ def _lift(
     layout: Layout, round_name: str, splats: str, subject: str, settings: RefineSettings, size: int
 ) -> RefinedSubject:
     photos = prepared(layout, subject, size)
-    votes = round_predictions(layout, round_name, "refined", subject).probabilities
+    votes = round_votes(layout, round_name, photos, settings.blend_power)
     later = round_name != FIRST
-    if later:
-        first = round_predictions(layout, FIRST, "refined", subject).probabilities
-        votes = blend_rounds(first, votes, photos.angles, settings.blend_power)
-    gaussians, _ = read_fit(layout, splats, subject)
-    features, posteriors = lift_subject(gaussians, photos, votes, settings, later=later)
+    head = read_fit(layout, splats, subject)
+    photos = head.corrected(photos)
+    features, posteriors = lift_subject(head.gaussians, photos, votes, settings, later=later)
     logits = torch.from_numpy(np.log(features))
-    gaussians = replace(gaussians, label_logits=logits)
+    gaussians = replace(head.gaussians, label_logits=logits)
     empty = np.zeros(0)
     return RefinedSubject(photos, votes, gaussians, posteriors, empty, empty)
+
+
+def round_votes(
+    layout: Layout, round_name: str, photos: Prepared, blend_power: float
+) -> np.ndarray:
+    """``[V, H, W, K]`` soft labels that a round lifts: later rounds blend with the first one's."""
+    votes = round_predictions(layout, round_name, "refined", photos.subject).probabilities
+    if round_name == FIRST:
+        return votes
+    first = round_predictions(layout, FIRST, "refined", photos.subject).probabilities
+    return blend_rounds(first, votes, photos.angles, blend_power)
 
 
 def decide(
@@ -123,6 +132,8 @@ def decide(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels ``[V, H, W]`` and confidences of posteriors ``[V, H, W, K]``, cleaned up."""
     labels, sure = discretise(posteriors, factors, settings.ignore_below)
+    if settings.ignore_entropy < 1:
+        labels[entropy(posteriors * factors) > settings.ignore_entropy] = IGNORE
     if not settings.clean_up:
         return labels, sure
     scaled = posteriors * factors

@@ -25,6 +25,9 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "capture.source": ("embedded", "facescape", "nerfstudio"),
     "parser.stem": ("none", "maxpool"),
+    "fit.coupling": ("geometry_from_rgb", "joint", "two_models", "separate"),
+    "fit.density": ("fixed", "adaptive", "mcmc"),
+    "fit.start": ("hull", "sphere"),
     "refine.class_factors": ("ears", "none"),
 }
 """Parameters that take one of a few words."""
@@ -32,17 +35,21 @@ CHOICES = {
 POSITIVE = {
     "capture.size", "capture.supersample", "parser.width", "parser.steps", "parser.batch",
     "parser.learning_rate", "parser.validate_every", "fit.gaussians", "fit.iterations",
-    "fit.hull_resolution", "finetune.steps", "finetune.batch", "finetune.learning_rate",
-    "evaluate.bootstrap",
+    "fit.hull_resolution", "fit.most_gaussians", "fit.means_rate", "finetune.steps",
+    "finetune.batch", "finetune.learning_rate", "evaluate.bootstrap",
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 
 AT_MOST = {
     "parser.coarse_share": 1,
     "fit.hull_tolerance": 1,
+    "fit.ssim_share": 1,
+    "fit.colour_smoothing": 1,
+    "fit.harmonics": 3,
     "refine.background_damping": 1,
     "refine.gate": 1,
     "refine.ignore_below": 1,
+    "refine.ignore_entropy": 1,
     "capture.heldout_views": 8,
 }
 """Largest values: shares end at 1, and there are 8 held-out poses."""

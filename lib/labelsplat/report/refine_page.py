@@ -37,8 +37,14 @@ from labelsplat.refine import (
     render_posteriors,
 )
 from labelsplat.report.params import load_params
-from labelsplat.splats import FitSettings, fit_gaussians, render, write_gaussians, write_ply
-from labelsplat.splats.fit import background
+from labelsplat.splats import (
+    FitSettings,
+    draw_views,
+    fit_gaussians,
+    write_gaussians,
+    write_label_sidecar,
+    write_ply,
+)
 
 if TYPE_CHECKING:
     from labelsplat.splats import Fit, Gaussians
@@ -123,7 +129,7 @@ def refine_capture(
 
     ``out`` then holds ``index.html``, ``masks/`` and ``confidence/`` (one PNG a photo, of the
     photo's own size and distortion), ``labels.json``, ``overlays.png``, ``gaussians.ply``,
-    ``gaussians_labels.ply``, ``gaussians.safetensors`` and ``refine.json``.
+    ``gaussians_labels.ply`` and ``.npz``, ``gaussians.safetensors`` and ``refine.json``.
 
     Args:
         capture: folder of photos and cameras in any layout that
@@ -253,6 +259,10 @@ def refine_photos(
         seed=seed,
         device=device,
     )
+    # The cameras as the fit corrected them, if it may; the other photos keep theirs.
+    voting = replace(voting, cameras=fitted.cameras)
+    moved = dict(zip(chosen, fitted.cameras, strict=True))
+    photos = replace(photos, cameras=[moved.get(i, c) for i, c in enumerate(photos.cameras)])
     features, posteriors = lift_subject(fitted.gaussians, voting, soft, refine, later=False)
     factors = np.ones(len(checkpoint.vocabulary), np.float32)
     if refine.class_factors == "ears":
@@ -310,12 +320,7 @@ def _labels_of_all(
 
 def _drawn(fitted: Fit, photos: Prepared) -> np.ndarray:
     """What the fit makes of the photos, ``[V, H, W, 3]`` uint8."""
-    with torch.no_grad():
-        drawn = render(fitted.gaussians, photos.cameras)
-    colours, alphas = drawn.features.cpu().numpy(), drawn.alpha.cpu().numpy()
-    behind = np.stack([background(c, *alphas.shape[1:]) for c in fitted.backgrounds])
-    colours = colours + (1 - alphas)[..., None] * behind
-    return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return draw_views(fitted.gaussians, fitted.cameras, fitted.backgrounds, fitted.affines).pictures
 
 
 def write_folder(folder: Path, done: RefinedPhotos) -> None:
@@ -332,6 +337,7 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
     colours = done.vocabulary.colours[done.gaussians.label_logits.argmax(-1).numpy()]
     write_ply(folder / "gaussians.ply", done.gaussians)
     write_ply(folder / "gaussians_labels.ply", done.gaussians, torch.from_numpy(colours / 255))
+    write_label_sidecar(folder / "gaussians_labels.npz", done.gaussians, done.vocabulary)
     facts = {"vocabulary": done.vocabulary.name, "psnr": done.psnr}
     write_gaussians(folder / "gaussians.safetensors", done.gaussians, facts)
     write_json(

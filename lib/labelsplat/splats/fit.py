@@ -1,15 +1,17 @@
-"""Fit coloured Gaussians to a few photos of one head. No truth enters.
+"""Fit Gaussians to a few photos of one head, and a label model with them. No truth enters.
 
-The geometry is learned from colour alone: labels of a parser disagree between the views, and
-gradients of wrong labels bend the surface that they are to be voted on with. Each view has its own
-smooth background (a quadratic polynomial in the pixel's position, a colour), so that captures need
-no masks; a weak loss holds alpha to the PREDICTED foreground.
+Each view has its own smooth background, so that captures need no masks; a weak loss holds alpha to
+the PREDICTED foreground. By default the geometry is learned from colour alone: labels of a parser
+disagree between the views, and gradients of wrong labels bend the surface that they are to be voted
+on with. How labels may take part is a setting (``settings.COUPLINGS``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,48 +19,22 @@ from torch import Tensor
 
 from labelsplat.capture.cameras import Camera, common_focus, scene_extent
 from labelsplat.capture.views import NORMAL_EXTENT
-from labelsplat.splats.camera_batch import CameraBatch
+from labelsplat.parsing.device import choose_device
+from labelsplat.splats.backgrounds import fit_backgrounds, identity_affines
+from labelsplat.splats.density import make_density
 from labelsplat.splats.gaussians import Gaussians
-from labelsplat.splats.hull import solid_foreground, surface_colours, visual_hull
-from labelsplat.splats.rendering import render
-
-LEARNING_RATES = {
-    "means": 3e-4,
-    "quaternions": 3e-3,
-    "log_scales": 1e-2,
-    "opacity_logits": 4e-2,
-    "colours": 1e-2,
-    "backgrounds": 3e-3,
-}
-"""Adam's, at the start; they fall exponentially to a tenth."""
+from labelsplat.splats.hull import solid_foreground
+from labelsplat.splats.loop import Loop
+from labelsplat.splats.objective import Objective, Targets
+from labelsplat.splats.parameters import Parameters
+from labelsplat.splats.poses import corrected_cameras
+from labelsplat.splats.settings import FitSettings
+from labelsplat.splats.smoothing import ColourSmoothing
+from labelsplat.splats.start import start_gaussians
 
 MIN_OPACITY, MAX_SCALE = 0.02, 0.9
 """Gaussians more transparent, or wider than this share of the scene extent, are dropped at the end:
 they carry no surface, and one of the size of the scene would collect votes from everywhere."""
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """Section ``fit`` of params.yaml.
-
-    Attributes:
-        gaussians: number of Gaussians.
-        iterations: optimiser steps, one view each.
-        alpha_weight: weight of the loss that holds alpha to the predicted foreground.
-        hull_resolution: voxels along each side of the visual hull's cube.
-        hull_tolerance: share of the views that must see a voxel as foreground.
-        close_radius: pixels at 128 px image size; gaps of the foreground up to twice this width
-            are closed, holes filled. 0 = off.
-        processes: subjects fitted at a time (used by the stage, not here).
-    """
-
-    gaussians: int = 12000
-    iterations: int = 1500
-    alpha_weight: float = 0.15
-    hull_resolution: int = 72
-    hull_tolerance: float = 0.88
-    close_radius: int = 2
-    processes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,31 +42,32 @@ class Fit:
     """A fitted head.
 
     Attributes:
-        gaussians: those that survived, float32 on the CPU.
+        gaussians: those of the colour set that survived, float32 on the CPU; with label logits
+            where the label set has the same opacities.
+        labels: the Gaussians that carry the label model, or None: ``gaussians`` themselves, or
+            those with other opacities, or others altogether (by the coupling). What they say of a
+            pixel: :func:`labelsplat.splats.posteriors.model_posteriors`.
         backgrounds: ``[V, 6, 3]`` coefficients of each view's background, see :func:`background`.
+        affines: ``[V, 3, 4]`` deviation of each camera's colours from the identity; zeros if not
+            fitted.
+        cameras: the V cameras, corrected if the fit was allowed to.
         psnr: mean over the views of the fit's own photos, dB.
-        dropped: Gaussians left out at the end.
-        seconds: wall-clock time.
+        dropped: Gaussians of the colour set left out at the end.
+        steps: optimiser steps that were taken.
+        seconds: wall-clock time of this call.
         history: (step, PSNR of that step's view) now and then.
     """
 
     gaussians: Gaussians
+    labels: Gaussians | None
     backgrounds: np.ndarray
+    affines: np.ndarray
+    cameras: list[Camera]
     psnr: float
     dropped: int
+    steps: int
     seconds: float
     history: list[tuple[int, float]] = field(default_factory=list)
-
-
-def monomials(height: int, width: int) -> np.ndarray:
-    """``[H, W, 6]``: 1, x, y, x^2, xy, y^2 with x and y from -1 to 1 over the image."""
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1)
-
-
-def background(coefficients: np.ndarray, height: int, width: int) -> np.ndarray:
-    """``[H, W, 3]`` RGB of one view's background from its coefficients ``[6, 3]``."""
-    return monomials(height, width) @ coefficients
 
 
 def fit_gaussians(
@@ -100,9 +77,14 @@ def fit_gaussians(
     cameras: list[Camera],
     settings: FitSettings,
     *,
+    labels: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    label_weights: np.ndarray | None = None,
+    points: np.ndarray | None = None,
     seed: int = 0,
     device: str = "auto",
-    weights: np.ndarray | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 0,
     progress: bool = True,
     description: str = "fit",
 ) -> Fit:
@@ -114,151 +96,127 @@ def fit_gaussians(
         foreground: ``[V, H, W]`` predicted probability that a pixel belongs to the person.
         cameras: one a view, of the images' size.
         settings: see :class:`FitSettings`.
-        seed: of the start and of the order of the views.
-        device: "auto", "cpu" or "cuda".
+        labels: ``[V, H, W, K]`` soft labels for the label model; fitted if ``label_weight`` > 0.
         weights: ``[V, H, W]`` how much each pixel's colour counts, e.g. less where something
             covers the face; None = 1.
+        label_weights: ``[V, H, W]`` how much each pixel's label counts; None = 1.
+        points: ``[M, 3]`` where to start, e.g. from COLMAP; None = the visual hull of the
+            foregrounds.
+        seed: of the start, of the order of the views and of all that is random later.
+        device: "auto", "cpu" or "cuda".
+        checkpoint: file from which to go on if it exists, and to write to; removed at the end.
+            The fit then ends as it would have uninterrupted. One of another fit is overwritten.
+        every: steps between checkpoints; 0 = none is written.
         progress: show a bar.
         description: what the bar says.
 
     Raises:
         LabelsplatError: the foregrounds have no common hull.
+        ParameterError: no such device here.
         ValueError: arrays that do not fit each other.
     """
     start = time.perf_counter()
-    shape = images.shape[:3]
-    if valid.shape != shape or foreground.shape != shape or len(cameras) != shape[0]:
-        raise ValueError(
-            f"images {images.shape}, valid {valid.shape}, foreground {foreground.shape} and "
-            f"{len(cameras)} cameras do not fit each other"
-        )
-    where = _device(device)
-    radius = round(settings.close_radius * max(shape[1:]) / 128)
+    if not settings.label_weight:
+        labels = None
+    _check(images, valid, foreground, cameras, labels, weights, label_weights)
+    where = choose_device(device)
+    radius = round(settings.close_radius * max(images.shape[1:3]) / 128)
     solid = solid_foreground(foreground, radius)
     rng = np.random.default_rng(seed)
     extent = scene_extent(cameras, common_focus(cameras))
-    leaves = _start(images, valid, solid, cameras, settings, rng)
-    leaves = {name: t.to(where).requires_grad_() for name, t in leaves.items()}
-    rates = {**LEARNING_RATES, "means": LEARNING_RATES["means"] * extent / NORMAL_EXTENT}
-    optimiser = torch.optim.Adam(
-        [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()],
-        eps=1e-15,
-        fused=True,
+    begin = start_gaussians(images, valid, solid, cameras, settings, rng, points).to(where)
+    views = {"backgrounds": fit_backgrounds(images, valid, solid)}
+    views = {k: torch.from_numpy(v.astype(np.float32)).to(where) for k, v in views.items()}
+    if settings.colour_affine:
+        views["affines"] = identity_affines(len(cameras), where)
+    if settings.camera_rate:
+        views["cameras"] = torch.zeros(len(cameras), 6, device=where)
+    parameters = Parameters.of(
+        begin, views, settings, 0 if labels is None else labels.shape[-1], extent / NORMAL_EXTENT
     )
     pixel_weights = valid.astype(np.float32) * (1 if weights is None else weights)
-    targets = _Targets(
-        torch.from_numpy(images).to(where).float() / 255,
-        torch.from_numpy(solid).to(where),
-        torch.from_numpy(pixel_weights.astype(np.float32)).to(where),
-        torch.from_numpy(monomials(*shape[1:]).astype(np.float32)).to(where),
-        CameraBatch.of(cameras, torch.float32, where),
+    if labels is not None:
+        label_weights = valid * (1 if label_weights is None else label_weights)
+    targets = Targets.of(
+        images, solid, pixel_weights, cameras, labels, label_weights, extent, where
     )
-    history = _optimise(
-        optimiser, leaves, targets, settings, list(rates.values()), rng, progress, description
-    )
+    density = make_density(settings, extent)
+    objective = Objective(parameters, targets, settings, density.absgrad)
+    identity = ""
+    if checkpoint is not None:
+        arrays = (images, solid, pixel_weights, labels, label_weights, points)
+        identity = _identity(repr((settings, seed, where.type)), cameras, *arrays)
+    loop = Loop(objective, density, ColourSmoothing(settings.colour_smoothing), identity)
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        torch.manual_seed(seed)
+        # Every view once before any twice.
+        rounds = settings.iterations // len(cameras) + 1
+        order = np.concatenate([rng.permutation(len(cameras)) for _ in range(rounds)])
+        loop.run(
+            order[: settings.iterations], Path(checkpoint) if checkpoint else None, every,
+            progress, description,
+        )  # fmt: skip
+    return _finished(loop, cameras, extent, time.perf_counter() - start)
+
+
+def _identity(text: str, cameras: list[Camera], *arrays: np.ndarray | None) -> str:
+    """A digest of all that a fit depends on."""
+    digest = hashlib.sha256(text.encode())
+    matrices = [m for c in cameras for m in (c.view_matrix, c.intrinsics)]
+    for array in (*matrices, *arrays):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _check(images, valid, foreground, cameras, labels, weights, label_weights) -> None:
+    shape = images.shape[:3]
+    given = {
+        "valid": valid, "foreground": foreground, "weights": weights,
+        "label_weights": label_weights, "labels": None if labels is None else labels[..., 0],
+    }  # fmt: skip
+    wrong = {k: a.shape for k, a in given.items() if a is not None and a.shape != shape}
+    if wrong or len(cameras) != shape[0]:
+        raise ValueError(
+            f"images {images.shape} and {len(cameras)} cameras do not fit each other or {wrong}"
+        )
+
+
+def _finished(loop: Loop, cameras: list[Camera], extent: float, seconds: float) -> Fit:
+    run = loop.objective
+    p, settings = run.parameters, run.settings
     with torch.no_grad():
-        fitted = _gaussians(leaves)
-        errors = [float(targets.squared_error(leaves, fitted, v)) for v in range(len(cameras))]
-        good = (fitted.opacities > MIN_OPACITY) & fitted.finite()
-        good &= fitted.scales.amax(1) < MAX_SCALE * extent
+        errors = [run.psnr(v, run.draw(v)[0]) for v in range(len(cameras))]
+        colour, label = p.colour_set(), p.label_set(settings.coupling)
+        good = _worth_keeping(colour, extent)
+        kept = colour.select(good).detach().to("cpu")
+        labels = None
+        if label is not None and p.label:
+            labels = label.select(_worth_keeping(label, extent)).detach().to("cpu")
+        elif label is not None:
+            labels = label.select(good).detach().to("cpu")
+            if "label_opacities" not in p.colour:
+                kept = replace(kept, label_logits=labels.label_logits)
+                labels = kept
+    twists = p.views.get("cameras")
+    if twists is not None:
+        scaled = twists.detach().cpu().double().numpy() * ([1] * 3 + [run.targets.extent] * 3)
+        cameras = corrected_cameras(cameras, scaled)
+    affines = p.views.get("affines", torch.zeros(len(cameras), 3, 4))
     return Fit(
-        fitted.select(good).detach().to("cpu"),
-        leaves["backgrounds"].detach().cpu().numpy().astype(np.float64),
-        psnr=float(np.mean([-10 * np.log10(max(e, 1e-12)) for e in errors])),
+        kept,
+        labels,
+        p.views["backgrounds"].detach().cpu().numpy().astype(np.float64),
+        affines.detach().cpu().numpy().astype(np.float64),
+        list(cameras),
+        psnr=float(np.mean(errors)),
         dropped=int((~good).sum()),
-        seconds=time.perf_counter() - start,
-        history=history,
+        steps=loop.steps,
+        seconds=seconds,
+        history=loop.history,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Targets:
-    """What the fit is held to, as tensors of the views' size."""
-
-    images: Tensor
-    foreground: Tensor
-    weights: Tensor
-    monomials: Tensor
-    cameras: CameraBatch
-
-    def draw(self, leaves: dict[str, Tensor], gaussians: Gaussians, view: int):
-        """Residual ``[H, W, 3]`` of the colours, and alpha ``[H, W]``."""
-        drawn = render(gaussians, self.cameras[view])
-        alpha = drawn.alpha[0]
-        behind = self.monomials @ leaves["backgrounds"][view]
-        return drawn.features[0] + (1 - alpha)[..., None] * behind - self.images[view], alpha
-
-    def squared_error(self, leaves: dict[str, Tensor], gaussians: Gaussians, view: int) -> Tensor:
-        """Mean squared error of one view over its valid pixels."""
-        residual, _ = self.draw(leaves, gaussians, view)
-        weight = (self.weights[view] > 0).float()[..., None]
-        return (weight * residual**2).sum() / (3 * weight.sum()).clamp_min(1)
-
-
-def _optimise(optimiser, leaves, targets, settings, rates, rng, progress, description):
-    from tqdm.auto import tqdm
-
-    views, steps = len(targets.images), settings.iterations
-    # Every view once before any twice.
-    order = np.concatenate([rng.permutation(views) for _ in range(steps // views + 1)])[:steps]
-    history = []
-    bar = tqdm(order, description, disable=not progress)
-    for step, view in enumerate(bar):
-        decay = 0.1 ** (step / steps)
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * decay
-        residual, alpha = targets.draw(leaves, _gaussians(leaves), int(view))
-        weight = targets.weights[view]
-        colour = (weight[..., None] * (residual.abs() + 2 * residual**2)).mean()
-        silhouette = (weight * (alpha - targets.foreground[view]).abs()).mean()
-        loss = colour + settings.alpha_weight * silhouette
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        if step % 100 == 0 or step == steps - 1:
-            with torch.no_grad():
-                error = (weight[..., None] * residual**2).sum() / (3 * weight.sum()).clamp_min(1)
-                history.append((step, float(-10 * torch.log10(error + 1e-12))))
-            bar.set_postfix_str(f"{history[-1][1]:.1f} dB", refresh=False)
-    return history
-
-
-def _gaussians(leaves: dict[str, Tensor]) -> Gaussians:
-    return Gaussians(**{name: leaf for name, leaf in leaves.items() if name != "backgrounds"})
-
-
-def _start(images, valid, foreground, cameras, settings, rng) -> dict[str, Tensor]:
-    """Gaussians scattered over the hull's surface, half transparent, and fitted backgrounds."""
-    surface, side = visual_hull(
-        foreground,
-        valid,
-        cameras,
-        resolution=settings.hull_resolution,
-        tolerance=settings.hull_tolerance,
-    )
-    n = settings.gaussians
-    means = surface[rng.integers(len(surface), size=n)] + rng.uniform(-0.5, 0.5, (n, 3)) * side
-    # The area of the surface, in voxel faces, shared by n discs.
-    spacing = side * np.sqrt(len(surface) / n)
-    basis = monomials(*images.shape[1:3]).reshape(-1, 6)
-    backgrounds = np.zeros((len(images), 6, 3))
-    for view, image in enumerate(images):
-        weight = np.clip(1 - foreground[view], 0.01, 1) * valid[view]
-        weighted = basis * weight.reshape(-1, 1)
-        normal = weighted.T @ basis + 1e-3 * np.eye(6)
-        backgrounds[view] = np.linalg.solve(normal, weighted.T @ (image.reshape(-1, 3) / 255))
-    arrays = {
-        "means": means,
-        "quaternions": rng.standard_normal((n, 4)),
-        "log_scales": np.full((n, 3), np.log(0.6 * spacing)),
-        "opacity_logits": np.zeros(n),
-        "colours": surface_colours(means, images, valid, cameras),
-        "backgrounds": backgrounds,
-    }
-    return {name: torch.from_numpy(a.astype(np.float32)) for name, a in arrays.items()}
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+def _worth_keeping(gaussians: Gaussians, extent: float) -> Tensor:
+    good = (gaussians.opacities > MIN_OPACITY) & gaussians.finite()
+    return good & (gaussians.scales.amax(1) < MAX_SCALE * extent)
