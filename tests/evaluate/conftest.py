@@ -14,7 +14,9 @@ from labelsplat.base.layout import Layout
 from labelsplat.capture import orbit_camera, write_facescape, write_truth
 from labelsplat.labels import CELEBAMASK, write_label_map
 from labelsplat.parsing import SoftPredictions, create, save_checkpoint, save_predictions
-from labelsplat.splats import Gaussians, write_gaussians
+from labelsplat.parsing.auxiliary import LabelledViews, write_views
+from labelsplat.splats import Fit, Gaussians, write_gaussians
+from labelsplat.splats.stage import write_fit
 
 SIZE = 24
 ROUNDS = {
@@ -59,6 +61,22 @@ def ball(seed: int) -> Gaussians:
     )
 
 
+def fitted(seed: int) -> Fit:
+    """A fit that left the ball of that seed."""
+    views = len(CAPTURE_POSES)
+    return Fit(
+        gaussians=ball(seed),
+        labels=None,
+        backgrounds=np.zeros((views, 6, 3)),
+        affines=np.zeros((views, 3, 4)),
+        cameras=[],
+        psnr=20.0,
+        dropped=0,
+        steps=1,
+        seconds=1.0,
+    )
+
+
 def _write_set(photos: Path, truth: Path | None, identities: range, poses: list) -> None:
     for identity in identities:
         subject = f"{identity}/1_neutral"
@@ -93,12 +111,23 @@ def make_project(root: Path, *, truth: bool = True) -> Layout:
         soft = rng.dirichlet(np.ones(19), (len(names), SIZE, SIZE)).astype(np.float32)
         path = layout.predictions("r1") / "baseline" / f"{subject}.npz"
         save_predictions(path, SoftPredictions(names, soft))
+        write_fit(layout.splats("r1") / f"{subject}.safetensors", fitted(identity))
         for name in ROUNDS:
+            path = layout.predictions(name) / "refined" / f"{subject}.npz"
+            save_predictions(path, SoftPredictions(names, soft))
+            sure = rng.random((len(names), SIZE, SIZE)).astype(np.float32)
             folder = layout.refined(name) / subject
             for view, pose in zip(names, CAPTURE_POSES, strict=True):
                 labels = band_labels(identity, pose)
                 labels[:, 12:] = 0  # half right
                 write_label_map(folder / f"{view}.png", labels, CELEBAMASK)
+            empty = np.zeros((len(names), SIZE, SIZE), np.uint8)
+            pictures = np.zeros((len(names), SIZE, SIZE, 3), np.uint8)
+            write_views(
+                layout.auxiliary(name),
+                "captured",
+                LabelledViews(subject, names, pictures, empty, sure),
+            )
             facts = {"factors": [1.0] * 19, "vocabulary": CELEBAMASK.name}
             write_gaussians(folder / "gaussians.safetensors", ball(identity), facts)
     return layout

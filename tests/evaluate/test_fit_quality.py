@@ -1,9 +1,13 @@
-"""PSNR after a colour affine."""
+"""PSNR and SSIM after a colour affine, and the tables made of them."""
 
 import numpy as np
 import pytest
 
-from labelsplat.evaluate import foreground_psnr
+from labelsplat.evaluate import compare_head
+
+
+def foreground_psnr(*pictures):
+    return compare_head(*pictures).psnr
 
 
 @pytest.fixture
@@ -39,3 +43,10 @@ def test_pixels_outside_the_mask_do_not_matter(pictures):
 def test_too_few_pixels_is_nan(pictures):
     rendered, mask, _ = pictures
     assert np.isnan(foreground_psnr(rendered, rendered, np.zeros_like(mask)))
+
+
+def test_likeness_of_equal_pictures_is_one(pictures):
+    rendered, mask, _ = pictures
+    assert compare_head(rendered, rendered, mask).ssim == pytest.approx(1)
+    blurred = (rendered + np.roll(rendered, 1, 0) + np.roll(rendered, 1, 1)) / 3
+    assert compare_head(blurred, rendered, mask).ssim < 0.9

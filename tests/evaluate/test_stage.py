@@ -11,8 +11,10 @@ from labelsplat.evaluate import (
     ARMS,
     agreement_table,
     arm_files,
+    calibration_table,
     class_table,
     evaluate_line,
+    fit_label_table,
     fit_table,
     headline_table,
     label_table,
@@ -110,8 +112,28 @@ def test_fit_is_measured_on_heldout_views(found):
     fit = found.report["fit"]
     assert set(fit["subjects"]) == {"201/1_neutral", "202/1_neutral"}
     for row in fit["subjects"].values():
-        assert row["heldout"]["psnr"] > 0
-        assert 0 <= row["heldout"]["label_miou"]["ceiling"] <= 1
+        assert row["psnr"] > 0 and row["heldout"]["psnr"] > 0
+        assert -1 <= row["ssim"] <= 1 and -1 <= row["heldout"]["ssim"] <= 1
+    for found in (fit["mean"], *fit["subjects"].values()):
+        assert found["label_miou"].keys() == {"raw", "vote", "lift", "ceiling"}
+        for pools in found["label_miou"].values():
+            assert pools.keys() == {"train", "heldout"}
+            assert all(0 <= value <= 1 for value in pools.values())
+
+
+def test_numbers_that_stand_in_two_places_are_the_same(found):
+    labels, pooled = found.report["labels"], found.report["fit"]["mean"]["label_miou"]
+    for name, twin in (("raw", "raw"), ("refined", "lift"), ("ceiling", "ceiling")):
+        assert labels[name]["all"]["miou"] == pytest.approx(pooled[twin]["train"])
+
+
+def test_calibration_is_of_the_last_rounds_labels(found):
+    calibration = found.report["calibration"]
+    assert calibration["finds_errors"].keys() == {"confidence", "entropy", "disagreement"}
+    # Their confidences were drawn at random.
+    assert calibration["finds_errors"]["confidence"] == pytest.approx(0.5, abs=0.05)
+    shares = [row["share"] for row in calibration["confidence"]["bins"]]
+    assert sum(shares) == pytest.approx(1) and max(shares) < 0.2
 
 
 def test_tables_for_people(found):
@@ -121,6 +143,8 @@ def test_tables_for_people(found):
     assert label_table(found.report).loc["all but behind", "refined r2"]
     assert class_table(found.report).shape == (19, len(ARMS))
     assert list(fit_table(found.report).index) == ["201/1_neutral", "202/1_neutral", "all"]
+    assert fit_label_table(found.report).shape == (4, 2)
+    assert calibration_table(found.report).shape == (3, 1)
 
 
 def test_without_truth_the_stage_is_green(found_without_truth, project_without_truth):
@@ -129,6 +153,9 @@ def test_without_truth_the_stage_is_green(found_without_truth, project_without_t
     assert report["arms"]["refined"] == dict.fromkeys(STRATA)
     assert report["labels"]["raw"] == dict.fromkeys(STRATA)
     assert report["gain"]["all"] is None and report["fit"] is None
+    assert report["calibration"] is None
+    for table in (fit_table, fit_label_table, calibration_table):
+        assert table(report).empty
     assert 0 <= report["agreement"]["refined"]["all"] <= 1
     assert set(found_without_truth.profiles[0].maps) == {"raw", "refined"}
     assert found_without_truth.before_after == []

@@ -156,7 +156,7 @@ def test_without_truth_all_is_null():
     labels = summarise_labels(None, ["r1", "r2"], 20, 0)
     assert labels["raw"] == labels["ceiling"] == labels["gain"] == dict.fromkeys(STRATA)
     assert set(labels["refined_by_round"]) == {"r1", "r2"}
-    assert summarise_fit([], {}) is None
+    assert summarise_fit([]) is None
 
 
 def test_labels_by_round(arms):

@@ -1,19 +1,43 @@
-"""How well the fitted heads hold in views that nothing was fitted to."""
+"""How well the fitted heads hold: their colours and labels, in their own views and in others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from labelsplat.capture import Camera
 from labelsplat.evaluate.arms import TrueHead
-from labelsplat.evaluate.confusions import ViewConfusions, compare_views
+from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
 from labelsplat.evaluate.labels_quality import CaptureLabels, lift_equally
-from labelsplat.refine import render_posteriors
-from labelsplat.splats import Gaussians, render
+from labelsplat.labels import scores
+from labelsplat.refine import Lift, render_posteriors
+from labelsplat.splats import Gaussians, render, ssim_map
+from labelsplat.splats.backgrounds import solve_affine
+
+LABELLINGS = ("raw", "vote", "lift", "ceiling")
+"""raw: the baseline's predictions. vote: the last round's, lifted with all views equal and not
+sharpened. lift: weighted and sharpened, as the line does it. ceiling: lifted truth."""
+
+POOLS = ("train", "heldout")
+"""The views that were fitted, and further views of the same heads."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike drawn and photographed heads are, mean over views.
+
+    Attributes:
+        psnr: dB over the true foreground.
+        ssim: mean structural similarity over the true foreground.
+    """
+
+    psnr: float
+    ssim: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,46 +47,46 @@ class FitQuality:
     Attributes:
         subject: its name.
         gaussians: their number.
-        psnr: dB in the views that it was fitted to, mean over the views.
-        heldout_psnr: dB in the held-out views.
-        labels: counts in the held-out views: ``refined`` (the last round's lifted labels,
-            rendered there) and ``ceiling`` (lifted true labels).
+        likeness: by pool.
+        labels: counts by pool and labelling, ``labels["heldout"]["lift"]``.
     """
 
     subject: str
     gaussians: int
-    psnr: float
-    heldout_psnr: float
-    labels: dict[str, ViewConfusions]
+    likeness: dict[str, Likeness]
+    labels: dict[str, dict[str, ViewConfusions]]
 
 
-def foreground_psnr(rendered: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
-    """PSNR over a mask, after the colour affine that fits best.
+def compare_head(drawn: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> Likeness:
+    """PSNR and SSIM over a mask, after the colour affine that fits best.
 
     A fit may differ from a photo by exposure and white balance; so a 3 x 4 matrix is first solved
-    by least squares that takes rendered colours (and 1) to the photo's.
+    by least squares that takes rendered colours (and 1) to the photo's. What is off the mask is
+    black in both pictures.
 
     Args:
-        rendered: ``[H, W, 3]`` float, 0 to 1.
+        drawn: ``[H, W, 3]`` float, 0 to 1.
         photo: ``[H, W, 3]`` float, 0 to 1.
         mask: ``[H, W]`` bool.
 
     Returns:
-        dB, NaN where the mask holds fewer than 4 pixels.
+        NaN where the mask holds fewer than 4 pixels.
     """
-    x, y = rendered[mask].astype(float), photo[mask].astype(float)
-    if len(x) < 4:
-        return float("nan")
-    x = np.concatenate([x, np.ones((len(x), 1))], 1)
-    solution, *_ = np.linalg.lstsq(x, y, rcond=None)
-    error = np.mean((np.clip(x @ solution, 0, 1) - y) ** 2)
-    return float(-10 * np.log10(max(error, 1e-12)))
+    if mask.sum() < 4:
+        return Likeness(math.nan, math.nan)
+    drawn, photo = drawn.astype(float), photo.astype(float)
+    affine = solve_affine(drawn, photo, mask.astype(float))
+    mapped = np.clip(drawn @ affine[:, :3].T + affine[:, 3], 0, 1)
+    error = np.mean((mapped - photo)[mask] ** 2)
+    a, b = (torch.from_numpy(np.where(mask[..., None], x, 0.0)) for x in (mapped, photo))
+    alike = ssim_map(a, b).numpy()[mask].mean()
+    return Likeness(float(-10 * np.log10(max(error, 1e-12))), float(alike))
 
 
-def mean_psnr(
+def likeness(
     gaussians: Gaussians, cameras: Sequence[Camera], images: np.ndarray, masks: np.ndarray
-) -> float:
-    """Mean of :func:`foreground_psnr` over V views.
+) -> Likeness:
+    """Mean of :func:`compare_head` over V views.
 
     Args:
         gaussians: the fitted head.
@@ -72,36 +96,113 @@ def mean_psnr(
     """
     with torch.no_grad():
         colours = render(gaussians, list(cameras)).features.cpu().numpy()
-    values = [
-        foreground_psnr(c, i / 255, m) for c, i, m in zip(colours, images, masks, strict=True)
-    ]
-    known = [v for v in values if np.isfinite(v)]
-    return float(np.mean(known)) if known else float("nan")
+    found = [compare_head(c, i / 255, m) for c, i, m in zip(colours, images, masks, strict=True)]
+    return Likeness(_mean([f.psnr for f in found]) or math.nan, _mean([f.ssim for f in found]) or 0)
 
 
-def fit_quality(labels: CaptureLabels, heldout: TrueHead, epochs: int) -> FitQuality:
-    """Measure one head on its held-out views.
+def fit_quality(
+    labels: CaptureLabels,
+    heldout: TrueHead,
+    epochs: int,
+    predict: Callable[[np.ndarray], np.ndarray],
+) -> FitQuality:
+    """Measure one head in its own and in its held-out views.
 
     Args:
         labels: of its capture views, truth included.
         heldout: its held-out views.
-        epochs: sharpening steps when labels are lifted.
+        epochs: sharpening steps when true labels are lifted.
+        predict: the baseline: images ``[V, H, W, 3]`` uint8 to labels ``[V, H, W]``.
     """
     if labels.truth is None:
         raise ValueError("a fit is measured where truth is known")
     g, p, h = labels.gaussians, labels.photos, heldout.photos
-    features = {
-        "refined": g.label_probabilities.cpu().numpy() * labels.factors,
+    lifted = {
+        "vote": plain_vote(g, p.cameras, labels.votes),
+        "lift": g.label_probabilities.cpu().numpy() * labels.factors,
         "ceiling": lift_equally(g, p.cameras, labels.truth, epochs),
     }
-    found = {}
-    for name, lifted in features.items():
-        seen = render_posteriors(g, lifted, h.cameras).argmax(-1).astype(np.uint8)
-        found[name] = compare_views(h.subject, h.names, h.angles, seen, heldout.labels)
-    return FitQuality(
-        subject=p.subject,
-        gaussians=len(g),
-        psnr=mean_psnr(g, p.cameras, p.images, labels.truth != 0),
-        heldout_psnr=mean_psnr(g, h.cameras, h.images, heldout.labels != 0),
-        labels=found,
-    )
+    maps = {
+        "train": {"raw": labels.raw, "lift": labels.last},
+        "heldout": {"raw": predict(h.images)},
+    }
+    photos, truths = {"train": p, "heldout": h}, {"train": labels.truth, "heldout": heldout.labels}
+    found: dict[str, dict[str, ViewConfusions]] = {}
+    for pool in POOLS:
+        views = photos[pool]
+        for name, features in lifted.items():
+            if name not in maps[pool]:
+                seen = render_posteriors(g, features, views.cameras).argmax(-1)
+                maps[pool][name] = seen.astype(np.uint8)
+        found[pool] = {
+            name: compare_views(
+                p.subject, views.names, views.angles, maps[pool][name], truths[pool]
+            )
+            for name in LABELLINGS
+        }
+    alike = {
+        pool: likeness(g, photos[pool].cameras, photos[pool].images, truths[pool] != 0)
+        for pool in POOLS
+    }
+    return FitQuality(p.subject, len(g), alike, found)
+
+
+def plain_vote(gaussians: Gaussians, cameras: list[Camera], votes: np.ndarray) -> np.ndarray:
+    """``[N, K]``: soft labels ``[V, H, W, K]`` lifted with all views equal, not sharpened."""
+    equal = np.ones(votes.shape[:3], np.float32)
+    return Lift(gaussians, cameras).vote(np.asarray(votes, np.float32), equal)
+
+
+def summarise_fit(fits: Sequence[FitQuality]) -> dict[str, Any] | None:
+    """The section ``fit``: PSNR in dB, SSIM, label mIoU (stratum "all"); None without truth."""
+    if not fits:
+        return None
+    pooled = {
+        pool: {name: join([f.labels[pool][name] for f in fits]) for name in LABELLINGS}
+        for pool in POOLS
+    }
+    return {
+        "mean": {
+            "psnr": _mean([f.likeness["train"].psnr for f in fits]),
+            "ssim": _mean([f.likeness["train"].ssim for f in fits]),
+            "gaussians": _mean([float(f.gaussians) for f in fits]),
+            "heldout": {
+                "psnr": _mean([f.likeness["heldout"].psnr for f in fits]),
+                "ssim": _mean([f.likeness["heldout"].ssim for f in fits]),
+            },
+            "label_miou": _label_miou(pooled),
+        },
+        "subjects": {
+            f.subject: {
+                "psnr": _finite(f.likeness["train"].psnr),
+                "ssim": _finite(f.likeness["train"].ssim),
+                "gaussians": f.gaussians,
+                "heldout": {
+                    "psnr": _finite(f.likeness["heldout"].psnr),
+                    "ssim": _finite(f.likeness["heldout"].ssim),
+                },
+                "label_miou": _label_miou(f.labels),
+            }
+            for f in fits
+        },
+    }
+
+
+def _label_miou(
+    labels: Mapping[str, Mapping[str, ViewConfusions]],
+) -> dict[str, dict[str, float | None]]:
+    """``{labelling: {pool: mIoU}}`` in the stratum "all"."""
+
+    def miou(views: ViewConfusions) -> float | None:
+        return _finite(scores(views.total("all"), views.vocabulary).miou)
+
+    return {name: {pool: miou(labels[pool][name]) for pool in POOLS} for name in LABELLINGS}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    known = [v for v in values if math.isfinite(v)]
+    return float(np.mean(known)) if known else None

@@ -12,11 +12,23 @@ from labelsplat.base import LabelsplatError
 from labelsplat.base.layout import Layout
 from labelsplat.capture import Prepared, read_labels
 from labelsplat.evaluate.arms import has_truth
+from labelsplat.evaluate.calibration import Calibration, calibrate
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views
 from labelsplat.labels import CELEBAMASK, IGNORE
 from labelsplat.parsing import prepared, round_predictions
-from labelsplat.refine import Lift, ceiling, read_refined
+from labelsplat.parsing.auxiliary import read_confidence
+from labelsplat.refine import (
+    Lift,
+    ceiling,
+    entropy,
+    read_refined,
+    render_disagreement,
+    render_posteriors,
+    round_votes,
+    view_disagreement,
+)
 from labelsplat.splats import Gaussians, read_gaussians
+from labelsplat.splats.stage import read_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +42,8 @@ class CaptureLabels:
         truth: true labels, None where there are none.
         gaussians: of the last round, with its label logits.
         factors: ``[K]`` of the last round, multiplied into posteriors before the argmax.
+        votes: ``[V, H, W, K]`` soft labels that the last round lifted.
+        confidence: ``[V, H, W]`` 0 to 1, of the last round's labels.
     """
 
     photos: Prepared
@@ -38,6 +52,8 @@ class CaptureLabels:
     truth: np.ndarray | None
     gaussians: Gaussians
     factors: np.ndarray
+    votes: np.ndarray
+    confidence: np.ndarray
 
     @property
     def last(self) -> np.ndarray:
@@ -46,9 +62,20 @@ class CaptureLabels:
 
 
 def read_capture_labels(
-    layout: Layout, subject: str, rounds: Mapping[str, Mapping[str, Any]], size: int
+    layout: Layout,
+    subject: str,
+    rounds: Mapping[str, Mapping[str, Any]],
+    size: int,
+    blend_power: float = 4.0,
 ) -> CaptureLabels:
     """Gather one capture's label maps from where the stages wrote them.
+
+    Args:
+        layout: of the project.
+        subject: of the capture.
+        rounds: section ``rounds`` of params.yaml.
+        size: of the photos, in pixels.
+        blend_power: by which later rounds blend with the first one's predictions.
 
     Raises:
         LabelsplatError: a file is missing, broken, or of other views than its photos.
@@ -56,6 +83,7 @@ def read_capture_labels(
     names = list(rounds)
     soft = round_predictions(layout, names[0], "baseline", subject)
     photos = prepared(layout, subject, size)
+    photos = read_fit(layout, rounds[names[-1]]["splats"], subject).corrected(photos)
     if tuple(soft.names) != tuple(photos.names):
         raise LabelsplatError(
             "the predictions are of other views than the capture has",
@@ -75,6 +103,8 @@ def read_capture_labels(
         truth,
         gaussians,
         np.array(facts["factors"], np.float32),
+        round_votes(layout, names[-1], photos, blend_power),
+        read_confidence(layout.auxiliary(names[-1]), "captured", subject, photos.names),
     )
 
 
@@ -94,6 +124,25 @@ def compare_labels(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusio
         name: compare_views(p.subject, p.names, p.angles, found, labels.truth)
         for name, found in maps.items()
     }
+
+
+def label_calibration(labels: CaptureLabels) -> Calibration | None:
+    """Whether confidence, entropy and disagreement tell where the last round is wrong.
+
+    None without truth.
+    """
+    if labels.truth is None:
+        return None
+    p, features = labels.photos, labels.gaussians.label_probabilities.cpu().numpy()
+    posteriors = render_posteriors(labels.gaussians, features * labels.factors, p.cameras)
+    lift = Lift(labels.gaussians, p.cameras)
+    apart = view_disagreement(lift, labels.votes, p.valid.astype(np.float32))
+    measures = {
+        "confidence": labels.confidence,
+        "entropy": entropy(posteriors),
+        "disagreement": render_disagreement(lift, apart),
+    }
+    return calibrate(labels.last, labels.truth, measures)
 
 
 def agreement(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusions]:

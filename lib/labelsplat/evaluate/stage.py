@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from labelsplat.base import atomic_path, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import capture_root
 from labelsplat.evaluate import summary
-from labelsplat.evaluate.arms import arm_files, has_truth, score_arms, true_head
+from labelsplat.evaluate.arms import arm_files, has_truth, predict_labels, score_arms, true_head
+from labelsplat.evaluate.calibration import (
+    Calibration,
+    join_calibrations,
+    summarise_calibration,
+)
 from labelsplat.evaluate.confusions import ViewConfusions, join
 from labelsplat.evaluate.examples import Example, before_after, profile_example
-from labelsplat.evaluate.fit_quality import FitQuality, fit_quality
-from labelsplat.evaluate.labels_quality import agreement, compare_labels, read_capture_labels
+from labelsplat.evaluate.fit_quality import FitQuality, fit_quality, summarise_fit
+from labelsplat.evaluate.labels_quality import (
+    agreement,
+    compare_labels,
+    label_calibration,
+    read_capture_labels,
+)
 from labelsplat.labels import CELEBAMASK
+from labelsplat.parsing import load_checkpoint
 from labelsplat.parsing.device import choose_device
 
 SHOWN = ("baseline", "refined")
@@ -51,6 +64,7 @@ def evaluate_line(
     rounds: Mapping[str, Mapping[str, Any]],
     size: int,
     em_epochs: int = 6,
+    blend_power: float = 4.0,
     bootstrap: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -68,6 +82,7 @@ def evaluate_line(
         size: of the photos, in pixels.
         em_epochs: sharpening steps where this stage lifts labels itself (held-out views,
             agreement).
+        blend_power: by which later rounds blend with the first one's predictions.
         bootstrap: resamples of the identities.
         seed: of the resamples.
         device: "auto", "cpu" or "cuda".
@@ -88,8 +103,17 @@ def evaluate_line(
             device,
             lambda subject: say(f"test head {subject}: {len(files)} arms"),
         )
-    counts, agreeing, fits, profiles = _captures(layout, rounds, size, em_epochs, say)
-    labels = _join_by_name(counts)
+    baseline = load_checkpoint(files["baseline"]).net
+    captures = _captures(
+        layout,
+        rounds,
+        size,
+        em_epochs,
+        blend_power,
+        lambda images: predict_labels(baseline, images, device),
+        say,
+    )
+    labels = _join_by_name(captures.counts)
     names = list(rounds)
     report = {
         "truth": bool(arms) and bool(labels),
@@ -100,8 +124,11 @@ def evaluate_line(
         "capture": summary.count_views(labels.get("raw")),
         **summary.summarise_arms(arms, list(files), bootstrap, seed),
         "labels": summary.summarise_labels(labels, names, bootstrap, seed),
-        "agreement": summary.summarise_agreement(_join_by_name(agreeing)),
-        "fit": summary.summarise_fit(fits, _join_by_name([fit.labels for fit in fits])),
+        "agreement": summary.summarise_agreement(_join_by_name(captures.agreeing)),
+        "calibration": summarise_calibration(
+            join_calibrations(captures.calibrations) if captures.calibrations else None
+        ),
+        "fit": summarise_fit(captures.fits),
     }
     write_json(layout.metrics / "evaluate.json", report)
     shown = arms.get("refined", arms.get("baseline"))
@@ -111,7 +138,18 @@ def evaluate_line(
     if arms:
         chosen = {arm: files[arm] for arm in SHOWN if arm in files}
         examples = before_after(arms, chosen, layout.test_photos, layout.test_truth, size, device)
-    return Evaluation(report, report["truth"], arms, labels, examples, profiles)
+    return Evaluation(report, report["truth"], arms, labels, examples, captures.profiles)
+
+
+@dataclass(frozen=True, eq=False)
+class _Captures:
+    """What is gathered of the captures, one at a time."""
+
+    counts: list[dict[str, ViewConfusions]] = field(default_factory=list)
+    agreeing: list[dict[str, ViewConfusions]] = field(default_factory=list)
+    calibrations: list[Calibration] = field(default_factory=list)
+    fits: list[FitQuality] = field(default_factory=list)
+    profiles: list[Example] = field(default_factory=list)
 
 
 def _captures(
@@ -119,20 +157,24 @@ def _captures(
     rounds: Mapping[str, Mapping[str, Any]],
     size: int,
     em_epochs: int,
+    blend_power: float,
+    predict: Callable[[np.ndarray], np.ndarray],
     say: Callable[[str], None],
-) -> tuple[list[dict], list[dict], list[FitQuality], list[Example]]:
-    """One capture at a time: its label counts, its agreement, its fit, its picture."""
-    counts, agreeing, fits, profiles = [], [], [], []
+) -> _Captures:
+    out = _Captures()
     for subject in capture_root(layout)[2]:
-        found = read_capture_labels(layout, subject, rounds, size)
-        counts.append(compare_labels(found, em_epochs))
-        agreeing.append(agreement(found, em_epochs))
-        profiles.append(profile_example(found))
+        found = read_capture_labels(layout, subject, rounds, size, blend_power)
+        out.counts.append(compare_labels(found, em_epochs))
+        out.agreeing.append(agreement(found, em_epochs))
+        out.profiles.append(profile_example(found))
+        calibration = label_calibration(found)
+        if calibration is not None:
+            out.calibrations.append(calibration)
         if found.truth is not None and has_truth(layout.heldout_truth):
             head = true_head(layout.heldout_photos, layout.heldout_truth, subject, size)
-            fits.append(fit_quality(found, head, em_epochs))
+            out.fits.append(fit_quality(found, head, em_epochs, predict))
         say(f"capture {subject}: labels of {len(found.photos.names)} views")
-    return counts, agreeing, fits, profiles
+    return out
 
 
 def _join_by_name(

@@ -11,7 +11,6 @@ import numpy as np
 from labelsplat.evaluate.arms import CONTROLS
 from labelsplat.evaluate.bootstrap import draw_identities, interval, resampled_miou
 from labelsplat.evaluate.confusions import ViewConfusions
-from labelsplat.evaluate.fit_quality import FitQuality
 from labelsplat.evaluate.labels_quality import share_agreeing
 from labelsplat.labels import CELEBAMASK, STRATA, Scores, Vocabulary, scores
 
@@ -224,40 +223,6 @@ def summarise_agreement(agreement: Mapping[str, ViewConfusions]) -> dict[str, An
     """The section ``agreement``: ``{raw, refined}.{stratum}``, shares of pixels."""
     return {
         name: {s: share_agreeing(views, s) for s in STRATA} for name, views in agreement.items()
-    }
-
-
-def summarise_fit(
-    fits: Sequence[FitQuality], pooled: Mapping[str, ViewConfusions]
-) -> dict[str, Any] | None:
-    """The section ``fit``: PSNR in dB and label mIoU (stratum "all"), None without truth.
-
-    Args:
-        fits: one a subject.
-        pooled: their held-out counts, all subjects together.
-    """
-    if not fits:
-        return None
-    return {
-        "mean": {
-            "gaussians": _mean([float(f.gaussians) for f in fits]),
-            "psnr": _mean([f.psnr for f in fits]),
-            "heldout": {
-                "psnr": _mean([f.heldout_psnr for f in fits]),
-                "label_miou": {k: number(miou(v, "all")) for k, v in pooled.items()},
-            },
-        },
-        "subjects": {
-            f.subject: {
-                "gaussians": f.gaussians,
-                "psnr": number(f.psnr),
-                "heldout": {
-                    "psnr": number(f.heldout_psnr),
-                    "label_miou": {k: number(miou(v, "all")) for k, v in f.labels.items()},
-                },
-            }
-            for f in fits
-        },
     }
 
 

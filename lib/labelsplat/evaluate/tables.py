@@ -85,8 +85,8 @@ def agreement_table(report: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def fit_table(report: Mapping[str, Any]) -> pd.DataFrame:
-    """How the fitted heads hold in held-out views, a subject a row and their mean; without
-    truth, empty."""
+    """How the fitted heads hold in their own and in held-out views, a subject a row and their
+    mean; without truth, empty."""
     fit = report["fit"]
     if fit is None:
         return pd.DataFrame()
@@ -95,11 +95,34 @@ def fit_table(report: Mapping[str, Any]) -> pd.DataFrame:
             "Gaussians": found["gaussians"],
             "PSNR of its photos [dB]": found["psnr"],
             "PSNR held out [dB]": found["heldout"]["psnr"],
-            "labels held out, refined (mIoU)": found["heldout"]["label_miou"]["refined"],
-            "labels held out, ceiling (mIoU)": found["heldout"]["label_miou"]["ceiling"],
+            "SSIM of its photos": found["ssim"],
+            "SSIM held out": found["heldout"]["ssim"],
         }
         for name, found in {**fit["subjects"], "all": fit["mean"]}.items()
     }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+
+
+def fit_label_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Label mIoU of all heads together: a labelling a row, fitted and held-out views as columns;
+    without truth, empty."""
+    fit = report["fit"]
+    if fit is None:
+        return pd.DataFrame()
+    titles = {"train": "views that voted", "heldout": "held-out views"}
+    rows = {
+        name: {titles[pool]: value for pool, value in found.items()}
+        for name, found in fit["mean"]["label_miou"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+
+
+def calibration_table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """How well each measure of certainty finds the wrong pixels; without truth, empty."""
+    found = report["calibration"]
+    if found is None:
+        return pd.DataFrame()
+    rows = {name: {"finds errors (AUROC)": v} for name, v in found["finds_errors"].items()}
     return pd.DataFrame.from_dict(rows, orient="index").astype(float)
 
 

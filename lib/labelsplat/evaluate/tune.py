@@ -25,6 +25,27 @@ from labelsplat.splats import FitSettings
 from labelsplat.splats.stage import fit_round
 
 
+def tune_capture(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Section ``capture`` of the tune set: the line's, with identities beyond all of its own.
+
+    Args:
+        line: section ``capture`` of params.yaml.
+    """
+    used = [
+        line[f"{name}_first"] + line[f"{name}_identities"]
+        for name in ("standard", "capture", "test")
+    ]
+    # Beyond every identity of the line, so that no person is in both.
+    first = max(used) + line["validation_identities"] + 100
+    return {
+        **line,
+        "standard_identities": 0,
+        "validation_identities": 0,
+        "capture_first": first,
+        "test_first": first + line["capture_identities"],
+    }
+
+
 def prepare_tune(layout: Layout, params: Mapping[str, Any]) -> Layout:
     """Photograph the tune heads, if they are not there, and give them the line's baseline.
 
@@ -36,20 +57,7 @@ def prepare_tune(layout: Layout, params: Mapping[str, Any]) -> Layout:
             "the baseline is missing", where=layout.baseline, remedy="Run `make repro` first"
         )
     tune = Layout(layout.tune)
-    line = params["capture"]
-    used = [
-        line[f"{name}_first"] + line[f"{name}_identities"]
-        for name in ("standard", "capture", "test")
-    ]
-    # Beyond every identity of the line, so that no person is in both.
-    first = max(used) + line["validation_identities"] + 100
-    capture = {
-        **line,
-        "standard_identities": 0,
-        "validation_identities": 0,
-        "capture_first": first,
-        "test_first": first + line["capture_identities"],
-    }
+    capture = tune_capture(params["capture"])
     wanted = {"seed": params["seed"], "capture": capture}
     known = tune.root / "made_of.json"
     if not known.is_file() or read_json(known) != wanted:

@@ -3,8 +3,15 @@
 from labelsplat.refine.discretise import area_factors, discretise, ear_factors, remove_specks
 from labelsplat.refine.lift import Lift, ceiling, confidence, frontalness, render_posteriors
 from labelsplat.refine.novel import draw_images
-from labelsplat.refine.stage import RefinedSubject, decide, read_refined, refine_round
+from labelsplat.refine.stage import (
+    RefinedSubject,
+    decide,
+    read_refined,
+    refine_round,
+    round_votes,
+)
 from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject, without_holes
+from labelsplat.refine.uncertainty import entropy, render_disagreement, view_disagreement
 
 __all__ = [
     "Lift",
@@ -18,11 +25,15 @@ __all__ = [
     "discretise",
     "draw_images",
     "ear_factors",
+    "entropy",
     "frontalness",
     "lift_subject",
     "read_refined",
     "refine_round",
     "remove_specks",
+    "render_disagreement",
     "render_posteriors",
+    "round_votes",
+    "view_disagreement",
     "without_holes",
 ]

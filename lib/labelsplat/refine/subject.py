@@ -29,6 +29,7 @@ class RefineSettings:
         close_radius: pixels at 128 px; holes of the predicted foreground are filled that much.
         class_factors: "ears" or "none".
         ignore_below: posterior under which a pixel gets no label.
+        ignore_entropy: entropy of the posterior (0 to 1) over which it gets none; 1 = off.
         novel_views: sampled views a subject.
         clean_up: remove specks.
     """
@@ -45,6 +46,7 @@ class RefineSettings:
     close_radius: int = 2
     class_factors: str = "none"
     ignore_below: float = 0.0
+    ignore_entropy: float = 1.0
     novel_views: int = 24
     clean_up: bool = True
 

@@ -44,6 +44,7 @@ def finish(root: Path) -> bool:
         layout.metrics / "capture.json",
         {**read_json(layout.capture_counts), "seconds": timings["capture"]["seconds"]},
     )
+    _write_fit(layout, timings)
     if front:
         from labelsplat.report.front import write_front_page
 
@@ -51,6 +52,47 @@ def finish(root: Path) -> bool:
     with atomic_path(stamp) as temporary:
         temporary.write_text(_done(inputs, written), encoding="utf-8")
     return True
+
+
+def _write_fit(layout: Layout, timings: dict[str, dict]) -> None:
+    """fit.json: what evaluation found of the fits, with their seconds; none without truth."""
+    path = layout.metrics / "fit.json"
+    report = layout.metrics / "evaluate.json"
+    fit = read_json(report).get("fit") if report.exists() else None
+    if not fit:
+        path.unlink(missing_ok=True)
+        return
+    params = read_yaml(layout.root / "params.yaml")
+    last = list(params["rounds"].values())[-1]["splats"]
+    trial = layout.metrics / "experiments" / "trial_setting.json"
+    device = timings[f"fit@{last}"]["device"]
+    kept = read_json(trial)["psnr_heldout"]["mean"] if trial.exists() else None
+    engine = "gsplat" if device == "cuda" else "cpu"
+    write_json(path, gather_fit(fit, read_json(layout.fit_times(last)), engine, kept))
+
+
+def gather_fit(
+    fit: dict, seconds: dict[str, float], engine: str, trial_setting: float | None
+) -> dict:
+    """The content of fit.json.
+
+    Args:
+        fit: section ``fit`` of evaluate.json.
+        seconds: of each subject's fit.
+        engine: that drew.
+        trial_setting: PSNR of held-out views with the kept settings of an earlier trial, dB, as the
+            experiment of that name found it; None before it was run.
+    """
+    known = [seconds[name] for name in fit["subjects"] if name in seconds]
+    mean = {
+        **fit["mean"],
+        "seconds": round(sum(known) / len(known), 2) if known else None,
+        "heldout": {**fit["mean"]["heldout"], "psnr_trial_setting": trial_setting},
+    }
+    subjects = {
+        name: {**found, "seconds": seconds.get(name)} for name, found in fit["subjects"].items()
+    }
+    return {"engine": engine, "mean": mean, "subjects": subjects}
 
 
 def gather_timing(timings: dict[str, dict], setup: float | None) -> dict:
@@ -97,10 +139,16 @@ def _timing(layout: Layout, name: str) -> dict:
 def _fingerprint(layout: Layout) -> str:
     """Hash of all that the metrics and the front page are made of."""
     files = [layout.root / "params.yaml", layout.root / "dvc.yaml", layout.capture_counts]
-    for folder in (layout.timing, layout.figures, layout.tables, layout.metrics):
+    for folder in (
+        layout.timing,
+        layout.reports / "fits",
+        layout.figures,
+        layout.tables,
+        layout.metrics,
+    ):
         files += sorted(p for p in folder.rglob("*") if p.is_file())
     files += sorted(Path(__file__).parent.glob("*front*"))
-    made_here = {layout.metrics / "capture.json", layout.metrics / "timing.json"}
+    made_here = {layout.metrics / f"{name}.json" for name in ("capture", "timing", "fit")}
     digest = hashlib.sha256(str(setup_seconds(layout.root)).encode())
     for path in files:
         if path.is_file() and path not in made_here:

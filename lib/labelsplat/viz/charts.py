@@ -227,6 +227,29 @@ def dumbbells(
 
 
 @styled
+def plot_reliability(found: Mapping[str, Any]) -> Picture:
+    """The reliability diagram: accuracy against confidence, bin by bin, with the bins' shares.
+
+    Args:
+        found: ``ece`` and ``bins`` of :func:`labelsplat.evaluate.reliability`.
+    """
+    figure = new_figure(4.6, 4.4)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    sure, right, share = (
+        [row[key] for row in found["bins"]] for key in ("confidence", "accuracy", "share")
+    )
+    above.plot([0, 1], [0, 1], color=LINE, lw=1.2, label="as sure as right")
+    above.plot(sure, right, "o-", color=ARM_COLOURS["refined"], ms=4.5, label="refined labels")
+    above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share that is right")
+    above.set_title(f"Confidence of refined labels (calibration error {found['ece']:.3f})")
+    above.legend(loc="upper left")
+    below.bar(sure, share, width=0.06, color=ARM_COLOURS["baseline"])
+    below.set(xlabel="confidence", ylabel="of the pixels")
+    figure.tight_layout()
+    return figure
+
+
+@styled
 def plot_rig(
     groups: Mapping[str, np.ndarray] | np.ndarray,
     *,

@@ -61,9 +61,32 @@ def differences(
     return out
 
 
-def enlarge(picture: np.ndarray, factor: int) -> np.ndarray:
-    """A picture ``[H, W, 3]`` uint8 at ``factor`` times its size, each pixel a square."""
-    return picture.repeat(factor, 0).repeat(factor, 1)
+def residuals(drawn: np.ndarray, photos: np.ndarray, gain: float = 3.0) -> np.ndarray:
+    """What a drawn picture has too much or too little of, round grey: ``[..., 3]`` uint8.
+
+    Args:
+        drawn, photos: ``[..., 3]`` uint8.
+        gain: how much differences are enlarged.
+    """
+    away = drawn.astype(np.float32) - photos
+    return np.clip(128 + gain * away, 0, 255).astype(np.uint8)
+
+
+def depth_pictures(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Depth maps as ``[V, H, W, 3]`` uint8: near is light, the background white.
+
+    Args:
+        depth: ``[V, H, W]`` world units.
+        alpha: ``[V, H, W]``; where it is below a half there is no depth to speak of.
+    """
+    out = np.full((*depth.shape, 3), 255, np.uint8)
+    for picture, distance, cover in zip(out, depth, alpha, strict=True):
+        solid = cover > 0.5
+        if solid.any():
+            near, far = np.percentile(distance[solid], (1, 99))
+            share = np.clip((distance[solid] - near) / max(far - near, 1e-9), 0, 1)
+            picture[solid] = (40 + 190 * (1 - share)).astype(np.uint8)[:, None]
+    return out
 
 
 @styled
@@ -127,46 +150,6 @@ def label_sheet(
         figure.text(0, 1 - 4 / total[1], title, ha="left", va="top", fontsize=10, weight="bold")
     if legend:
         _draw_legend(figure, legend, total, bottom - 16)
-    return figure
-
-
-@styled
-def image_grid(
-    images: Sequence[np.ndarray] | np.ndarray,
-    titles: Sequence[str] | None = None,
-    *,
-    columns: int = 8,
-    cell: int | None = None,
-    title: str | None = None,
-) -> Picture:
-    """Pictures ``[H, W, 3]`` uint8 in rows of ``columns``, each with an optional title below it."""
-    images = list(images)
-    if not images:
-        raise ValueError("a grid needs at least one picture")
-    side = cell or max(max(p.shape[:2]) for p in images)
-    columns = min(columns, len(images))
-    lines = -(-len(images) // columns)
-    gap, caption = 4, 16 if titles else 0
-    width = columns * (side + gap) - gap
-    height = lines * (side + gap + caption) - gap
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    for k, picture in enumerate(images):
-        row, column = divmod(k, columns)
-        _paste(canvas, picture, row * (side + gap + caption), column * (side + gap), side)
-    top = 28 if title else 0
-    room = max(width, _text_width([title], 7.6) if title else 0)
-    figure = new_figure(room / DPI, (height + top) / DPI)
-    axes = figure.add_axes([0, 0, width / room, height / (height + top)])
-    axes.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, width, height, 0))
-    axes.set_axis_off()
-    for k, text in enumerate(titles or ()):
-        row, column = divmod(k, columns)
-        x = column * (side + gap) + side / 2
-        y = row * (side + gap + caption) + side + 2
-        axes.text(x, y, text, ha="center", va="top", fontsize=7, color=SOFT)
-    if title:
-        y = 1 - 4 / (height + top)
-        figure.text(0, y, title, ha="left", va="top", fontsize=10, weight="bold")
     return figure
 
 
