@@ -13,12 +13,12 @@ OUT ?= out
 PARSER ?=
 PROFILE ?=
 
-.PHONY: help setup repro test refine lab tune bench lint format profile clean
+.PHONY: help setup repro experiments test refine lab tune bench lint format profile clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-	  printf '  make %-9s %s\n' "$$name" "$$text"; done
+	  printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup:  ## make .venv from requirements.lock; nothing if it is up to date
 	@test -n "$(PYTHON)" || { echo "setup: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -27,6 +27,11 @@ setup:  ## make .venv from requirements.lock; nothing if it is up to date
 repro: setup  ## run every stage that is not up to date, then gather metrics and the front page
 	@$(BIN)/python -m labelsplat check
 	@$(BIN)/dvc repro
+	@$(BIN)/python -m labelsplat finish
+
+experiments: setup  ## run the experiments beside the line (about 40 minutes); the line first, if need be
+	@$(BIN)/python -m labelsplat check
+	@$(BIN)/dvc repro dvc.yaml notebooks/experiments/dvc.yaml
 	@$(BIN)/python -m labelsplat finish
 
 test: setup  ## run all tests
@@ -52,7 +57,7 @@ lint: setup  ## ruff over code and notebooks
 format: setup  ## mend what ruff can mend, strip the notebooks to their canonical form
 	@$(BIN)/ruff check --fix lib tests notebooks
 	@$(BIN)/ruff format lib tests notebooks
-	@$(BIN)/python -m labelsplat.report.notebooks strip notebooks/*.ipynb
+	@$(BIN)/python -m labelsplat.report.notebooks strip notebooks/*.ipynb notebooks/*/*.ipynb
 
 profile: setup  ## write a profile into params.yaml: PROFILE=quick|default|paper
 	@$(BIN)/python -m labelsplat profile $(PROFILE)

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="run one stage of dvc.yaml")
-    run.add_argument("stage", help="as in dvc.yaml, e.g. predict@r1")
+    run.add_argument("stage", help="as in dvc.yaml, e.g. predict@r1; else path/dvc.yaml:stage")
     run.add_argument("notebook", help="path relative to the project")
     run.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE")
     run.add_argument(

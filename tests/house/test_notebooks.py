@@ -17,19 +17,20 @@ from labelsplat.report.imports import notebook_closure
 from labelsplat.report.lock import defined
 from labelsplat.report.params import default_params, read_yaml
 from labelsplat.report.run import parse_settings
-from labelsplat.report.stages import Stage, load_stage
+from labelsplat.report.stages import EXPERIMENTS, LINE, Stage, load_stage
 
 REPO = Path(__file__).resolve().parents[2]
 LIB = REPO / "lib"
-NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
-STAGES = [
-    name for name in defined(read_yaml(REPO / "dvc.yaml"), default_params()) if name != "source"
-]
-FIRST_OF_EACH = [name for name in STAGES if "@" not in name or name.endswith("@r1")]
+NOTEBOOKS = sorted((REPO / "notebooks").rglob("*.ipynb"))
+FILES = {file: read_yaml(REPO / file) for file in (LINE, EXPERIMENTS)}
+LINES_STAGES = [name for name in defined(FILES[LINE], default_params()) if name != "source"]
+STAGES = [*LINES_STAGES, *(f"{EXPERIMENTS}:{name}" for name in defined(FILES[EXPERIMENTS], {}))]
+FIRST_OF_EACH = [name for name in STAGES if "@" not in name or name.endswith(("@r1", "@pixels"))]
 
 
-def _words(name: str) -> list[str]:
-    stage = read_yaml(REPO / "dvc.yaml")["stages"][name.partition("@")[0]]
+def _words(address: str) -> list[str]:
+    file, _, name = address.rpartition(":")
+    stage = FILES[file or LINE]["stages"][name.partition("@")[0]]
     return shlex.split(stage.get("do", stage)["cmd"])
 
 
@@ -80,7 +81,9 @@ def test_parameters_cell_declares_what_the_stage_tracks(name: str, stages):
     assert declared.keys() - {"round"} == passed - {"round"}
     for key, value in stages[name].variables().items():
         if isinstance(value, dict) and key != "rounds":
-            assert declared[key].keys() == value.keys(), f"keys of {key}"
+            keys = declared[key].keys()
+            # One notebook serves all experiments; each tracks of a section what it needs.
+            assert value.keys() <= keys if ":" in name else value.keys() == keys, f"keys of {key}"
 
 
 @pytest.mark.parametrize("name", FIRST_OF_EACH)
@@ -91,13 +94,17 @@ def test_defaults_in_the_notebook_are_those_of_params_yaml(name: str, stages):
     settings = _settings(name)
     for key, value in stages[name].variables().items():
         if key in declared and key not in settings:
-            assert declared[key] == value, f"{key}: python -m labelsplat.report.notebooks defaults"
+            default = declared[key]
+            if ":" in name and isinstance(value, dict):
+                default = {k: v for k, v in default.items() if k in value}
+            assert default == value, f"{key}: python -m labelsplat.report.notebooks defaults"
 
 
 def test_defaults_of_committed_notebooks_are_renewed_to_what_they_are(tmp_path):
-    files = ("dvc.yaml", "params.yaml", *(f"notebooks/{path.name}" for path in NOTEBOOKS))
+    own = "notebooks/experiments/params.yaml"
+    files = (LINE, EXPERIMENTS, "params.yaml", own, *(str(p.relative_to(REPO)) for p in NOTEBOOKS))
     for file in files:
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(REPO / file, tmp_path / file)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     shutil.copytree(REPO / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))

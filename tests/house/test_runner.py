@@ -176,6 +176,43 @@ def test_unknown_stage_and_foreign_notebook(project):
         run_stage(project.root, "capture", "notebooks/05_refine.ipynb")
 
 
+def test_a_stage_of_another_file(project, write_notebook):
+    """It has parameters of its own beside the line's, and what it does not need is null."""
+    folder = project.root / "notebooks" / "extra"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(
+        """\
+stages:
+  capture:
+    wdir: ../..
+    cmd: python -m labelsplat run notebooks/extra/dvc.yaml:capture notebooks/extra/a.ipynb
+    deps: [notebooks/extra/a.ipynb]
+    params: [seed, notebooks/extra/params.yaml: [extra.wide]]
+    outs: [work/extra.json, reports/html/extra/a.html, reports/timing/extra/a.json]
+""",
+        encoding="utf-8",
+    )
+    (folder / "params.yaml").write_text("extra: {wide: [1, 2], deep: 5}\n", encoding="utf-8")
+    write_notebook(
+        folder / "a.ipynb",
+        'seed = 4\ndevice = "auto"\nextra = {"wide": [], "deep": 9}',
+        "from labelsplat.base import write_json\nfrom labelsplat.base.layout import Layout\n"
+        'write_json(Layout.find().work / "extra.json", [seed, device, extra])',
+    )
+    address = "notebooks/extra/dvc.yaml:capture"
+    with pytest.raises(ParameterError, match=r"'device'.*notebooks/extra/dvc\.yaml"):
+        run_stage(project.root, address, "notebooks/extra/a.ipynb")
+    run_stage(project.root, address, "notebooks/extra/a.ipynb", {"device": "null"})
+    assert json.loads(project.text("work/extra.json")) == [0, None, {"wide": [1, 2]}]
+    assert '<a href="../../index.html">' in project.text("reports/html/extra/a.html")
+    assert json.loads(project.text("reports/timing/extra/a.json"))["stage"] == "capture"
+    # The line's stage of the same name is another one.
+    run_stage(project.root, *CAPTURE)
+    assert _written(project) == list(OUTS)
+    with pytest.raises(LabelsplatError, match=r"extra/dvc\.yaml: no stage 'x'.*Known: capture"):
+        run_stage(project.root, "notebooks/extra/dvc.yaml:x", "notebooks/extra/a.ipynb")
+
+
 def test_earlier_outputs_survive_a_failure_by_hand(project):
     """DVC removes outputs before it runs a stage; whoever runs it by hand keeps the last good."""
     run_stage(project.root, *CAPTURE)

@@ -13,7 +13,17 @@ from labelsplat.report.notebooks import read_notebook
 
 PACKAGE = "labelsplat"
 
-ORDER = ("base", "labels", "capture", "parsing", "splats", "refine", "evaluate", "report")
+ORDER = (
+    "base",
+    "labels",
+    "capture",
+    "parsing",
+    "splats",
+    "refine",
+    "evaluate",
+    "experiments",
+    "report",
+)
 """Subpackages in the order in which they may build on one another: each only on those before it.
 ``viz`` may build on all but ``report``, and only notebooks and ``report`` may use it."""
 

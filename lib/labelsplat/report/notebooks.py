@@ -150,7 +150,9 @@ def with_defaults(source: str, values: dict) -> str:
 
 
 def write_defaults(root: Path) -> list[str]:
-    """Set the parameters cells of all notebooks to params.yaml's values (first rounds).
+    """Set the parameters cells of all notebooks to the values in force (of first rounds).
+
+    A notebook that serves several stages gets what any of them tracks.
 
     Returns:
         The notebooks that changed, relative to ``root``.
@@ -158,10 +160,7 @@ def write_defaults(root: Path) -> list[str]:
     Raises:
         ParameterError: another profile is active.
     """
-    import shlex
-
-    from labelsplat.report.params import profile_text, read_yaml
-    from labelsplat.report.stages import load_stage
+    from labelsplat.report.params import profile_text
 
     if (root / "params.yaml").read_text(encoding="utf-8") != profile_text("default"):
         raise ParameterError(
@@ -169,24 +168,46 @@ def write_defaults(root: Path) -> list[str]:
             where="params.yaml",
             remedy="make profile PROFILE=default",
         )
-    changed, done = [], set()
-    for name, stage in read_yaml(root / "dvc.yaml")["stages"].items():
-        words = shlex.split(stage.get("do", stage)["cmd"])
-        path = words[5] if words[3] == "run" else ""  # one stage has no notebook
-        if not path or path in done or not (root / path).exists():
-            continue
-        done.add(path)
-        stage_values = load_stage(root, f"{name}@r1" if "foreach" in stage else name).variables()
+    changed = []
+    for path, values in _tracked_values(root).items():
         notebook = read_notebook(root / path)
         for cell in notebook.cells:
             if "parameters" in cell.metadata.get("tags", ()):
-                cell.source = with_defaults(cell.source, stage_values)
+                for each in values:
+                    cell.source = with_defaults(cell.source, each)
         text = canonical_text(notebook)
         if text != (root / path).read_text(encoding="utf-8"):
             with atomic_path(root / path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             changed.append(path)
     return changed
+
+
+def _tracked_values(root: Path) -> dict[str, list[dict]]:
+    """By notebook, the variables of its stages; of a ``foreach``, of the first one."""
+    import shlex
+
+    from labelsplat.report.lock import defined
+    from labelsplat.report.params import read_yaml
+    from labelsplat.report.stages import EXPERIMENTS, LINE, load_stage
+
+    out: dict[str, list[dict]] = {}
+    params = read_yaml(root / "params.yaml")
+    for file in (LINE, EXPERIMENTS):
+        if not (root / file).is_file():
+            continue
+        content = read_yaml(root / file)
+        first: dict[str, str] = {}
+        for name in defined(content, params):
+            first.setdefault(name.partition("@")[0], name)
+        for group, name in first.items():
+            stage = content["stages"][group]
+            words = shlex.split(stage.get("do", stage)["cmd"])
+            path = words[5] if words[3] == "run" else ""  # one stage has no notebook
+            if path and (root / path).exists():
+                address = name if file == LINE else f"{file}:{name}"
+                out.setdefault(path, []).append(load_stage(root, address).variables())
+    return out
 
 
 def main(arguments: list[str]) -> int:

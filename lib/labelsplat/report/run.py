@@ -47,13 +47,15 @@ def run_stage(
     settings: dict[str, str] | None = None,
     cell_seconds: int = CELL_SECONDS,
 ) -> None:
-    """Run one stage, as dvc.yaml's ``cmd`` does.
+    """Run one stage, as the ``cmd`` in its dvc.yaml does.
 
     Args:
         root: the project's folder.
-        name: the stage in dvc.yaml, e.g. ``predict@r1``.
+        name: the stage's address: ``predict@r1``, or ``folder/dvc.yaml:name`` if it is not one of
+            the line's.
         notebook: path of its notebook, relative to ``root``.
-        settings: further variables as text (``--set``), JSON or a list with commas.
+        settings: further variables as text (``--set``), JSON or a list with commas; ``null`` for
+            what the notebook declares and the stage does not need.
         cell_seconds: time limit of one cell.
 
     Raises:
@@ -64,7 +66,7 @@ def run_stage(
         load_params(root / "params.yaml")
         stage = load_stage(root, name)
         if notebook not in stage.deps:
-            raise LabelsplatError(f"{notebook} is no dependency of stage {name}", where="dvc.yaml")
+            raise LabelsplatError(f"{notebook} is no dependency of stage {name}", where=stage.file)
         page, timing = stage.out_in("reports/html"), stage.out_in("reports/timing")
         code = code_hashes(root, stage.code)
         source = read_notebook(root / notebook)
@@ -93,13 +95,14 @@ def run_stage(
             # Rendered in this process: starting nbconvert would cost more than most stages.
             from labelsplat.report.html import render_page
 
-            text = render_page(done, label=name)
+            home = os.path.relpath("reports/index.html", Path(page).parent)
+            text = render_page(done, label=stage.name, home=Path(home).as_posix())
             with atomic_path(root / page) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             failed.unlink(missing_ok=True)
         # Written inside neither: the clock must stop first.
-    write_timing(root / timing, name, meter, device_used(stage.params.get("device")))
-    print(f"{name}: done in {meter.seconds:.0f} s, {meter.peak_memory_mb:.0f} MiB at most")
+    write_timing(root / timing, stage.name, meter, device_used(stage.params.get("device")))
+    print(f"{stage.name}: done in {meter.seconds:.0f} s, {meter.peak_memory_mb:.0f} MiB at most")
 
 
 def parse_settings(words: list[str]) -> dict[str, str]:
@@ -118,6 +121,8 @@ def parse_settings(words: list[str]) -> dict[str, str]:
 
 
 def _setting(text: str, default: object) -> object:
+    if text == "null":
+        return None
     if isinstance(default, list) and not text.startswith("["):
         return [part for part in text.split(",") if part]
     if isinstance(default, str):
@@ -155,7 +160,7 @@ def _variables(stage: Stage, declared: dict, settings: dict[str, str], notebook:
         raise ParameterError(
             f"the parameters cell declares {silent[0]!r}, which stage {stage.name} does not track",
             where=notebook,
-            remedy="Add it to the stage's params in dvc.yaml, or take it out of the notebook",
+            remedy=f"Add it to the stage's params in {stage.file}, or take it out of the notebook",
         )
     return {key: values[key] for key in declared}
 

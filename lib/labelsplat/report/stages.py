@@ -1,4 +1,7 @@
-"""What dvc.yaml says of a stage: its dependencies, outputs and tracked parameters.
+"""What a dvc.yaml says of a stage: its dependencies, outputs and tracked parameters.
+
+The line is the project's own ``dvc.yaml``. A stage of another file is addressed as DVC does it, by
+``folder/dvc.yaml:name``; its paths start at the project all the same (``wdir``).
 
 DVC is imported inside the functions: it takes a second or two, and `labelsplat check` and `finish`
 do without it.
@@ -13,6 +16,12 @@ from pathlib import Path
 
 from labelsplat.base.errors import LabelsplatError
 
+LINE = "dvc.yaml"
+"""The file of the line's stages: those that `make repro` runs."""
+
+EXPERIMENTS = "notebooks/experiments/dvc.yaml"
+"""The file of the experiments' stages."""
+
 _CODE = ("lib/", "notebooks/", "requirements.lock")
 _NOISE = {"__pycache__", ".ipynb_checkpoints"}
 _NOISE_SUFFIXES = {".pyc", ".nbi", ".nbc"}
@@ -20,19 +29,21 @@ _NOISE_SUFFIXES = {".pyc", ".nbi", ".nbc"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml, a ``foreach`` resolved.
+    """One stage, a ``foreach`` resolved.
 
     Attributes:
         name: as DVC calls it, e.g. ``predict@r1``.
         deps: paths relative to the project, as in dvc.yaml, parameters left out.
         outs: paths of outputs, metrics and plots.
-        params: tracked values, nested as in params.yaml.
+        params: tracked values, nested as in params.yaml; those of several files side by side.
+        file: dvc.yaml that defines it, relative to the project.
     """
 
     name: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     params: dict
+    file: str = LINE
 
     @property
     def round(self) -> str | None:
@@ -55,7 +66,7 @@ class Stage:
         if len(found) != 1:
             raise LabelsplatError(
                 f"stage {self.name} has {len(found)} outputs in {folder}, expected one",
-                where="dvc.yaml",
+                where=self.file,
             )
         return found[0]
 
@@ -68,34 +79,41 @@ class Stage:
         return values
 
 
-def load_stage(root: Path, name: str) -> Stage:
-    """Read one stage from dvc.yaml, its parameters through DVC's public API.
+def load_stage(root: Path, address: str) -> Stage:
+    """Read one stage from its dvc.yaml, its parameters through DVC's public API.
+
+    Args:
+        root: the project's folder.
+        address: the stage's name, e.g. ``predict@r1``, after ``path/dvc.yaml:`` if it is not one of
+            the line's.
 
     Raises:
-        LabelsplatError: dvc.yaml has no such stage, or DVC cannot read it.
+        LabelsplatError: the file has no such stage, or DVC cannot read it.
     """
     import dvc.api
     from dvc.dependency import ParamsDependency
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    file, _, name = address.rpartition(":")
+    file = file or LINE
     try:
         with Repo(str(root)) as repo:
-            found = {stage.name: stage for stage in repo.stage.collect()}
+            stages = [s for s in repo.stage.collect() if Path(s.path_in_repo).as_posix() == file]
+            found = {stage.name: stage for stage in stages}
             if name not in found:
-                raise LabelsplatError(
-                    f"no stage {name!r}", where="dvc.yaml", remedy=f"Known: {', '.join(found)}"
-                )
+                known = f"Known: {', '.join(found)}" if found else f"There is no {file}"
+                raise LabelsplatError(f"no stage {name!r}", where=file, remedy=known)
             stage = found[name]
             deps = [d.def_path for d in stage.deps if not isinstance(d, ParamsDependency)]
             outs = [o.def_path for o in stage.outs]
         # Only what the stage tracks: whatever else reached a notebook, DVC would not see change.
         # (It looks for params.yaml in the working directory, whatever its `repo` says.)
         with contextlib.chdir(root):
-            params = dvc.api.params_show(stages=name) if _tracks(stage) else {}
+            params = dvc.api.params_show(stages=address) if _tracks(stage) else {}
     except DvcException as error:
-        raise LabelsplatError(f"DVC: {error}", where="dvc.yaml") from None
-    return Stage(name, tuple(dict.fromkeys(deps)), tuple(outs), params)
+        raise LabelsplatError(f"DVC: {error}", where=file) from None
+    return Stage(name, tuple(dict.fromkeys(deps)), tuple(outs), params, file)
 
 
 def _tracks(stage: object) -> bool:

@@ -1,0 +1,139 @@
+"""What labels do to a fit that they may move: the couplings of colours and labels, compared.
+
+Labels are what the line has: the baseline's soft predictions, right in front and wrong in profile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from labelsplat.base.layout import Layout
+from labelsplat.base.parallel import run_jobs
+from labelsplat.evaluate import ViewConfusions, compare_views, join, likeness
+from labelsplat.experiments.heads import Head, head_names, read_head
+from labelsplat.experiments.methods import fit_labels, lifted, lifted_maps, model_maps
+from labelsplat.experiments.settings import CouplingSettings
+from labelsplat.experiments.summary import mean_interval, miou_interval
+from labelsplat.refine import RefineSettings
+from labelsplat.splats import FitSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Coupled:
+    """One head, fitted with one coupling.
+
+    Attributes:
+        labels: counts of ``label`` (what the label model says) and ``lift`` (the closed lift on
+            this fit's colour geometry) in the pools ``train`` and ``heldout``: ``label_train``.
+        psnr: of the held-out views over the true foreground, dB.
+        seconds: of the fit.
+    """
+
+    labels: dict[str, ViewConfusions]
+    psnr: float
+    seconds: float
+
+
+def compare_couplings(
+    layout: Layout,
+    settings: CouplingSettings,
+    fit: FitSettings,
+    refine: RefineSettings,
+    *,
+    size: int,
+    seed: int,
+    device: str,
+    draws: int,
+    processes: int,
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Fit every head with every coupling.
+
+    Args:
+        layout: the line's tree.
+        settings: heads, couplings, iterations.
+        fit: of the line; iterations and labels are set by ``settings``.
+        refine: of the line.
+        size: pixels.
+        seed: of fits and bootstrap.
+        device: "auto", "cpu" or "cuda".
+        draws: resamples of the heads for each interval.
+        processes: fits at a time; 0 = one a core. Seconds are of fits that ran so side by side.
+
+    Returns:
+        ``{coupling: {figure: {mean, low, high}}}`` with the figures ``label_miou_train``,
+        ``label_miou_heldout``, ``lift_miou_train``, ``lift_miou_heldout``, ``psnr_heldout`` (dB)
+        and ``seconds``. mIoU is of all heads' pixels together, the others are means over heads.
+    """
+    subjects = head_names(layout, settings.heads)
+    fit = replace(fit, iterations=settings.iterations, label_weight=settings.label_weight)
+    jobs = [
+        (layout, subject, replace(fit, coupling=coupling), refine, size, seed, device)
+        for coupling in settings.couplings
+        for subject in subjects
+    ]
+    done: list[Coupled] = run_jobs(couple_head, jobs, processes=processes, description="couplings")
+    out: dict[str, Any] = {}
+    for i, coupling in enumerate(settings.couplings):
+        own = done[i * len(subjects) : (i + 1) * len(subjects)]
+        out[coupling] = {
+            **{
+                name.replace("_", "_miou_"): miou_interval(
+                    join([one.labels[name] for one in own]), draws, seed
+                )
+                for name in own[0].labels
+            },
+            "psnr_heldout": mean_interval([one.psnr for one in own], draws, seed),
+            "seconds": mean_interval([one.seconds for one in own], draws, seed),
+        }
+    return out
+
+
+def couple_head(
+    layout: Layout,
+    subject: str,
+    fit: FitSettings,
+    refine: RefineSettings,
+    size: int,
+    seed: int,
+    device: str,
+) -> Coupled:
+    """One head of :func:`compare_couplings`."""
+    head = read_head(layout, subject, size)
+    all_views = np.ones(len(head.soft), bool)
+    _warm_up(head, fit, device)
+    done = fit_labels(
+        head.photos, head.foreground, head.soft, all_views, fit, seed=seed, device=device
+    )
+    photos = replace(head.photos, cameras=done.cameras)
+    features = lifted(done.gaussians, photos, head.soft, all_views, refine)
+    labels = {}
+    for pool, views, truth in (
+        ("train", photos, head.train.labels),
+        ("heldout", head.heldout.photos, head.heldout.labels),
+    ):
+        maps = {
+            "label": model_maps(done, views.cameras),
+            "lift": lifted_maps(done.gaussians, features, views.cameras),
+        }
+        for name, found in maps.items():
+            labels[f"{name}_{pool}"] = compare_views(
+                subject, views.names, views.angles, found, truth
+            )
+    unseen, truth = head.heldout.photos, head.heldout.labels
+    alike = likeness(done.gaussians, unseen.cameras, unseen.images, truth != 0)
+    return Coupled(labels, alike.psnr, done.seconds)
+
+
+_WARM: set[str] = set()
+
+
+def _warm_up(head: Head, fit: FitSettings, device: str) -> None:
+    """One step, the first time in a process: kernels are loaded once, and not to be timed."""
+    if fit.coupling not in _WARM:
+        _WARM.add(fit.coupling)
+        views = np.ones(len(head.soft), bool)
+        short = replace(fit, iterations=1)
+        fit_labels(head.photos, head.foreground, head.soft, views, short, seed=0, device=device)
