@@ -98,10 +98,11 @@ def _lap(gaussians: Gaussians, cameras: CameraBatch, features: torch.Tensor, eng
     """Draw once and send a gradient of ones back."""
     leaves = gaussians.apply(lambda t: t.detach().requires_grad_())
     features = features.detach().requires_grad_()
+    shape = (len(cameras), cameras.height, cameras.width)
+    ones = [torch.ones(*shape, features.shape[1]), torch.ones(shape)]
     start = time.perf_counter()
     drawn = render(leaves, cameras, features, engine=engine)
     middle = time.perf_counter()
-    ones = [torch.ones_like(drawn.features), torch.ones_like(drawn.alpha)]
     torch.autograd.backward([drawn.features, drawn.alpha], ones)
     end = time.perf_counter()
     return Lap(1e3 * (middle - start), 1e3 * (end - start))

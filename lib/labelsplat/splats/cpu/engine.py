@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from labelsplat.base import LabelsplatError
+from labelsplat.splats.cpu import buffers
 from labelsplat.splats.cpu.binning import TileLists, tile_lists
 from labelsplat.splats.cpu.blending import blend
 from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients, gather_gradients
@@ -55,8 +56,8 @@ class ProjectedView:
         """Image ``[H, W, D]`` and alpha ``[H, W]`` of ``features [N, D]``, written where given."""
         kind = self.records.dtype
         if image is None:
-            image = np.empty((self.height, self.width, features.shape[1]), kind)
-            alpha = np.empty((self.height, self.width), kind)
+            image = buffers.empty((self.height, self.width, features.shape[1]), kind)
+            alpha = buffers.empty((self.height, self.width), kind)
         lists = self.lists
         blend(
             self.lanes, lists.starts, lists.items, lists.turns, self.records, features, background,
@@ -83,28 +84,28 @@ class ProjectedView:
         channels = (by_image.shape[2] + 3) // 4 * 4
         stride = channels + (GEOMETRY if geometry else 0)
         lists = self.lists
-        rows = np.empty(len(lists.items) * stride, kind)
+        rows = buffers.empty(len(lists.items) * stride, kind)
         blend_gradients(
             self.lanes, lists.starts, lists.items, lists.turns, self.records, features, background,
             by_image, by_alpha, geometry, pulls is not None, rows,
         )  # fmt: skip
-        d_means2d = np.zeros((n if geometry else 0, 2), kind)
-        d_conics = np.zeros((n if geometry else 0, 3), kind)
+        d_means2d = buffers.zeros((n if geometry else 0, 2), kind)
+        d_conics = buffers.zeros((n if geometry else 0, 3), kind)
         gather_gradients(
             lists.order, lists.gather_starts, lists.gather, rows, geometry, d_means2d, d_conics,
-            d_opacities, d_features, np.zeros((0, 2), kind) if pulls is None else pulls,
+            d_opacities, d_features, buffers.zeros((0, 2), kind) if pulls is None else pulls,
         )  # fmt: skip
         return d_means2d, d_conics
 
     def transpose(self, image: np.ndarray) -> np.ndarray:
         """``[N, D]``: each Gaussian's sum of blending weight times pixel of ``image [H, W, D]``."""
         kind, channels = self.records.dtype, image.shape[2]
-        sums = np.zeros((len(self.records), channels), kind)
-        unused = np.zeros((0, channels), kind)
-        alpha = np.zeros((self.height, self.width), kind)
-        background = np.zeros(channels, kind)
+        sums = buffers.zeros((len(self.records), channels), kind)
+        unused = buffers.zeros((0, channels), kind)
+        alpha = buffers.zeros((self.height, self.width), kind)
+        background = buffers.zeros(channels, kind)
         self.gradients(
-            unused, background, image, alpha, np.zeros((0, 1), kind), sums, geometry=False
+            unused, background, image, alpha, buffers.zeros((0, 1), kind), sums, geometry=False
         )
         return sums
 
@@ -133,11 +134,11 @@ class Project(torch.autograd.Function):
             pack_camera(a, b)
             for a, b in zip(_array(view_matrices), _array(intrinsics), strict=True)
         ]
-        means2d, conics = np.empty((v, n, 2), kind), np.empty((v, n, 3), kind)
-        depths = np.empty((v, n, 1), kind)
+        means2d, conics = buffers.empty((v, n, 2), kind), buffers.empty((v, n, 3), kind)
+        depths = buffers.empty((v, n, 1), kind)
         for i, camera in enumerate(cameras):
-            records, boxes = np.empty((n, RECORD), kind), np.empty((n, 4), np.int32)
-            radii = np.empty((n, 2), np.int32)
+            records, boxes = buffers.empty((n, RECORD), kind), buffers.empty((n, 4), np.int32)
+            radii = buffers.empty((n, 2), np.int32)
             project(
                 lanes, m, q, s, o, levels, camera, width, height,
                 means2d[i], conics[i], depths[i], records, boxes, radii,
@@ -153,11 +154,11 @@ class Project(torch.autograd.Function):
         m, q, s = map(_array, ctx.saved_tensors)
         cameras, conics, views = ctx.saved
         by_camera = any(ctx.needs_input_grad[4:6])
-        d_means, d_quaternions, d_scales = np.zeros_like(m), np.zeros_like(q), np.zeros_like(s)
+        d_means, d_quaternions, d_scales = (buffers.zeros(a.shape, a.dtype) for a in (m, q, s))
         d_means2d, d_conics, d_depths = map(_array, (d_means2d, d_conics, d_depths))
         d_view, d_intrinsics = np.zeros((len(views), 4, 4)), np.zeros((len(views), 3, 3))
         for i, view in enumerate(views):
-            d_camera = np.zeros((-(-len(m) // CHUNK) if by_camera else 0, 16), m.dtype)
+            d_camera = buffers.zeros((-(-len(m) // CHUNK) if by_camera else 0, 16), m.dtype)
             project_gradients(
                 view.lanes, m, q, s, cameras[i], view.width, view.height, conics[i], view.boxes,
                 d_means2d[i], d_conics[i], d_depths[i], d_means, d_quaternions, d_scales,
@@ -184,8 +185,8 @@ class Blend(torch.autograd.Function):
         """
         f, b = _array(features), _array(backgrounds)
         kind, (height, width) = f.dtype, (views[0].height, views[0].width)
-        images = np.empty((len(views), height, width, f.shape[-1]), kind)
-        alphas = np.empty((len(views), height, width), kind)
+        images = buffers.empty((len(views), height, width, f.shape[-1]), kind)
+        alphas = buffers.empty((len(views), height, width), kind)
         for i, view in enumerate(views):
             view.draw(f if f.ndim == 2 else f[i], b[i], images[i], alphas[i])
         out = torch.from_numpy(images), torch.from_numpy(alphas)
@@ -201,13 +202,16 @@ class Blend(torch.autograd.Function):
         f, b, views = _array(features), _array(backgrounds), ctx.views
         kind, n, v = f.dtype, len(views[0].records), len(views)
         shape = (v, views[0].height, views[0].width)
-        d_images = np.zeros((*shape, f.shape[-1]), kind) if d_images is None else _array(d_images)
-        d_alphas = np.zeros(shape, kind) if d_alphas is None else _array(d_alphas)
+        d_images = (
+            buffers.zeros((*shape, f.shape[-1]), kind) if d_images is None else _array(d_images)
+        )
+        d_alphas = buffers.zeros(shape, kind) if d_alphas is None else _array(d_alphas)
         geometry = any(ctx.needs_input_grad[:3])
-        d_means2d = np.zeros((v, n, 2), kind) if geometry else None
-        d_conics = np.zeros((v, n, 3), kind) if geometry else None
-        d_opacities, d_features = np.zeros((n if geometry else 0, 1), kind), np.zeros_like(f)
-        pulls = np.zeros((v, n, 2), kind) if geometry and ctx.absgrad_of else None
+        d_means2d = buffers.zeros((v, n, 2), kind) if geometry else None
+        d_conics = buffers.zeros((v, n, 3), kind) if geometry else None
+        d_opacities = buffers.zeros((n if geometry else 0, 1), kind)
+        d_features = buffers.zeros(f.shape, kind)
+        pulls = buffers.zeros((v, n, 2), kind) if geometry and ctx.absgrad_of else None
         for i, view in enumerate(views):
             of_view = (f, d_features) if f.ndim == 2 else (f[i], d_features[i])
             gradients = view.gradients(
