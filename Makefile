@@ -49,6 +49,7 @@ tune: setup  ## score the active settings on the tune set, where settings are ch
 
 bench: setup  ## time the rasterizer, write reports/metrics/bench_splats.json
 	@$(BIN)/python -m labelsplat.splats.bench
+	@$(BIN)/python -m labelsplat.report.bench_cuda
 
 lint: setup  ## ruff over code and notebooks
 	@$(BIN)/ruff check lib tests notebooks

@@ -16,6 +16,7 @@ from PIL import Image
 
 from labelsplat.base.files import write_json
 from labelsplat.report.front import PAGE_BYTES, front_page, used_profile, write_front_page
+from labelsplat.report.front_geometry import read_geometry
 from labelsplat.report.front_numbers import Metrics, gates, headline_rows, percent, score, signed
 from labelsplat.report.front_words import answer, findings
 from labelsplat.report.html import loaded_addresses
@@ -295,3 +296,48 @@ def test_a_project_without_params_or_stages_is_shown(layout):
     shutil.move(layout.root / "params.yaml", layout.root / "old.yaml")
     (layout.root / "dvc.yaml").unlink()
     assert "settings are not known" in front_page(layout)
+
+
+# -- the geometry ---------------------------------------------------------------------------------
+def test_without_fits_and_benchmarks_there_is_no_geometry(layout):
+    assert not read_geometry(layout).known
+    assert "The geometry beneath" not in front_page(layout)
+
+
+def test_geometry_is_shown_as_far_as_it_is_known(layout):
+    write_json(
+        layout.metrics / "fit.json",
+        {
+            "mean": {
+                "psnr": 30.26,
+                "heldout": {"psnr": 23.44, "psnr_trial_setting": 22.15},
+                "label_miou": {
+                    name: {"train": 0.1 * i, "heldout": None}
+                    for i, name in enumerate(("raw", "vote", "lift", "ceiling"))
+                },
+            }
+        },
+    )
+    page = text_of(front_page(layout))
+    assert "23.4 dB over the head, against 30.3 dB" in page and "22.1 dB held out" in page
+    assert "weighted and sharpened, as here .200 –" in page
+    assert "On a GPU: not run." in page and "Four couplings" not in page
+
+
+def test_couplings_speed_and_gpu(layout):
+    figure = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    keys = ("label_miou_heldout", "lift_miou_heldout")
+    coupling = {**dict.fromkeys(keys, figure), "psnr_heldout": {"mean": 21.5}}
+    write_json(layout.metrics / "experiments/coupling.json", {"joint": coupling})
+    rows = [
+        {"engine": engine, "threads": 1, "n": 10, "size": 8, "channels": d, "total_ms": ms}
+        for engine, d, ms in (("cpu", 3, 2.0), ("cpu", 15, 4.0),
+                              ("reference", 3, 100.0), ("reference", 15, 280.0))
+    ]  # fmt: skip
+    write_json(layout.metrics / "bench_splats.json", {"rows": rows})
+    cuda = {"gpu": "X1", "agreement": {"image": 1e-4, "gradients": 2e-3}, "fit": {"seconds": 61.2}}
+    write_json(layout.metrics / "bench_cuda.json", cuda)
+    page = text_of(front_page(layout))
+    assert "one geometry, moved by both .500 .500 21.50" in page
+    assert "50 to 70 times as fast" in page
+    assert "On a GPU (X1)" in page and "61 s" in page and "not run" not in page

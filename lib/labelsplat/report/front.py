@@ -19,6 +19,7 @@ from pathlib import Path
 from labelsplat.base.errors import LabelsplatError, ParameterError
 from labelsplat.base.files import atomic_path
 from labelsplat.base.layout import Layout
+from labelsplat.report.front_geometry import read_geometry
 from labelsplat.report.front_numbers import (
     ARM_MEANINGS,
     ARMS,
@@ -134,6 +135,7 @@ def front_page(layout: Layout) -> str:
         "rows_miou": headline_rows(metrics),
         "rows_f1": headline_rows(metrics, "f1"),
         "label_rows": _label_rows(metrics),
+        "geometry": read_geometry(layout),
         "agreement": {kind: metrics.agreement(kind) for kind in ("raw", "refined")},
         "findings": findings(metrics),
         "gates": bars,

@@ -1,0 +1,126 @@
+"""What the front page says of the geometry: fits, couplings, speed; all from the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelsplat.base.layout import Layout
+from labelsplat.report.front_numbers import _at, _optional, number
+
+LABELLINGS = {
+    "raw": "as predicted by the baseline",
+    "vote": "plain vote of all views",
+    "lift": "weighted and sharpened, as here",
+    "ceiling": "true labels lifted",
+}
+
+COUPLINGS = {
+    "geometry_from_rgb": "labels ride on the colours' geometry",
+    "joint": "one geometry, moved by both",
+    "two_models": "two models, shared geometry",
+    "separate": "two models, nothing shared",
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Rows of the section; empty, or None, where a metrics file is missing.
+
+    Attributes:
+        psnr: mean over heads, dB: own photos, held-out views, and the latter with the settings of
+            an earlier trial.
+        labels: (name, mIoU in views that voted, mIoU in held-out views).
+        couplings: (name, model's labels, lifted labels, held-out PSNR), labels in held-out views.
+        speed: a sentence on the rasterizer.
+        cuda: a sentence on the GPU.
+        pages: (title, link) of the experiments' pages that exist.
+    """
+
+    psnr: tuple[float | None, float | None, float | None]
+    labels: list[tuple[str, float | None, float | None]]
+    couplings: list[tuple[str, float | None, float | None, float | None]]
+    speed: str | None
+    cuda: str
+    pages: list[tuple[str, str]]
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.labels or self.couplings or self.speed)
+
+
+def read_geometry(layout: Layout) -> Geometry:
+    """Read fit.json, coupling.json and the benchmarks, as far as they are there."""
+    fit = _optional(layout.metrics / "fit.json")
+    couplings = _optional(layout.metrics / "experiments" / "coupling.json")
+    mean = _at(fit, "mean")
+    heldout = _at(mean, "heldout")
+    labels = _at(mean, "label_miou")
+    return Geometry(
+        psnr=(
+            number(mean.get("psnr")),
+            number(heldout.get("psnr")),
+            number(heldout.get("psnr_trial_setting")),
+        ),
+        labels=[
+            (words, *(number(_at(labels, name).get(pool)) for pool in ("train", "heldout")))
+            for name, words in LABELLINGS.items()
+            if name in labels
+        ],
+        couplings=[
+            (
+                words,
+                *(
+                    number(_at(couplings, name, key).get("mean"))
+                    for key in ("label_miou_heldout", "lift_miou_heldout", "psnr_heldout")
+                ),
+            )
+            for name, words in COUPLINGS.items()
+            if name in couplings
+        ],
+        speed=_speed(_optional(layout.metrics / "bench_splats.json")),
+        cuda=_cuda(_optional(layout.metrics / "bench_cuda.json")),
+        pages=_pages(layout.html / "experiments", layout.reports),
+    )
+
+
+def _speed(bench: dict) -> str | None:
+    ratios = []
+    for row in bench.get("rows", []):
+        if row["engine"] != "cpu" or row["threads"] != 1:
+            continue
+        size = tuple(row[key] for key in ("n", "size", "channels"))
+        plain = [
+            other["total_ms"]
+            for other in bench["rows"]
+            if other["engine"] == "reference"
+            and tuple(other[key] for key in ("n", "size", "channels")) == size
+        ]
+        ratios += [total / row["total_ms"] for total in plain]
+    if not ratios:
+        return None
+    return (
+        f"On one CPU thread the rasterizer draws, gradients included, {min(ratios):.0f} to "
+        f"{max(ratios):.0f} times as fast as tiled splatting in plain torch."
+    )
+
+
+def _cuda(bench: dict) -> str:
+    if not bench:
+        return "On a GPU: not run."
+    image, gradients = (number(_at(bench, "agreement").get(k)) for k in ("image", "gradients"))
+    seconds = number(_at(bench, "fit").get("seconds"))
+    return (
+        f"On a GPU ({bench.get('gpu', 'unknown')}): gsplat and the CPU engine differ by at most "
+        f"{image:.1e} in the image and {gradients:.1e} in the gradients; a fit of 200,000 "
+        f"Gaussians at 512 px takes {seconds:.0f} s."
+    )
+
+
+def _pages(folder: Path, reports: Path) -> list[tuple[str, str]]:
+    titles = {
+        "coupling": "couplings", "label_noise": "label noise", "trial_setting": "the earlier trial",
+    }  # fmt: skip
+    found = [(title, folder / f"{name}.html") for name, title in titles.items()]
+    return [(t, page.relative_to(reports).as_posix()) for t, page in found if page.is_file()]
