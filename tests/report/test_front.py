@@ -340,4 +340,5 @@ def test_couplings_speed_and_gpu(layout):
     page = text_of(front_page(layout))
     assert "one geometry, moved by both .500 .500 21.50" in page
     assert "50 to 70 times as fast" in page
+    assert 'href="html/experiments/coupling.html"' in front_page(layout)
     assert "On a GPU (X1)" in page and "61 s" in page and "not run" not in page

@@ -34,7 +34,8 @@ class Geometry:
         couplings: (name, model's labels, lifted labels, held-out PSNR), labels in held-out views.
         speed: a sentence on the rasterizer.
         cuda: a sentence on the GPU.
-        pages: (title, link) of the experiments' pages that exist.
+        pages: (title, link) of the pages of experiments that were run. Pages are not kept in git:
+            ``make experiments`` brings them back.
     """
 
     psnr: tuple[float | None, float | None, float | None]
@@ -81,7 +82,7 @@ def read_geometry(layout: Layout) -> Geometry:
         ],
         speed=_speed(_optional(layout.metrics / "bench_splats.json")),
         cuda=_cuda(_optional(layout.metrics / "bench_cuda.json")),
-        pages=_pages(layout.html / "experiments", layout.reports),
+        pages=_pages(layout.metrics / "experiments"),
     )
 
 
@@ -118,9 +119,9 @@ def _cuda(bench: dict) -> str:
     )
 
 
-def _pages(folder: Path, reports: Path) -> list[tuple[str, str]]:
+def _pages(metrics: Path) -> list[tuple[str, str]]:
     titles = {
         "coupling": "couplings", "label_noise": "label noise", "trial_setting": "the earlier trial",
     }  # fmt: skip
-    found = [(title, folder / f"{name}.html") for name, title in titles.items()]
-    return [(t, page.relative_to(reports).as_posix()) for t, page in found if page.is_file()]
+    done = [name for name in titles if (metrics / f"{name}.json").is_file()]
+    return [(titles[name], f"html/experiments/{name}.html") for name in done]
