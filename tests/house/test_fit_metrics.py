@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from labelsplat.report.finish import gather_fit
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labelsplat.base import read_json, write_json
+from labelsplat.base.layout import Layout
+from labelsplat.report import finish as finishing
+from labelsplat.report.finish import finish, gather_fit
+from labelsplat.report.lock import defined
+from labelsplat.report.params import default_params, read_yaml
+
+REPO = Path(__file__).resolve().parents[2]
 
 FOUND = {
     "mean": {"psnr": 30.0, "heldout": {"psnr": 22.0, "ssim": 0.8}},
@@ -26,3 +38,36 @@ def test_without_seconds_or_the_experiment_there_is_no_number():
     assert found["mean"]["seconds"] is None
     assert found["mean"]["heldout"]["psnr_trial_setting"] is None
     assert found["subjects"]["a"]["seconds"] is None
+
+
+@pytest.fixture
+def layout(tmp_path, monkeypatch) -> Layout:
+    """A project whose stages all ran, as far as the last step can see."""
+    monkeypatch.setattr(finishing, "_FRONT", "labelsplat.report.none")
+    layout = Layout(tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPO / name, tmp_path / name)
+    timing = {"seconds": 1.0, "peak_memory_mb": 1, "cores": 2, "device": "cpu"}
+    for name in defined(read_yaml(REPO / "dvc.yaml"), default_params()):
+        write_json(layout.timing / f"{name.replace('@', '_')}.json", timing)
+    write_json(layout.capture_counts, {"images": {}, "identities": {}})
+    write_json(layout.metrics / "evaluate.json", {"fit": FOUND})
+    write_json(layout.fit_times("r1"), {"a": 10.0, "b": 14.0})
+    return layout
+
+
+def test_fit_metrics_are_written_and_come_back(layout):
+    path = layout.metrics / "fit.json"
+    assert finish(layout.root)
+    wanted = read_json(path)
+    assert wanted["mean"]["seconds"] == 12.0 and wanted["engine"] == "cpu"
+    assert not finish(layout.root)
+    for spoil in (path.unlink, lambda: path.write_text("{}", encoding="utf-8")):
+        spoil()
+        assert finish(layout.root) and read_json(path) == wanted
+
+
+def test_without_truth_there_are_no_fit_metrics(layout):
+    assert finish(layout.root)
+    write_json(layout.metrics / "evaluate.json", {"fit": None})
+    assert finish(layout.root) and not (layout.metrics / "fit.json").exists()

@@ -342,3 +342,5 @@ def test_couplings_speed_and_gpu(layout):
     assert "50 to 70 times as fast" in page
     assert 'href="html/experiments/coupling.html"' in front_page(layout)
     assert "On a GPU (X1)" in page and "61 s" in page and "not run" not in page
+    write_json(layout.metrics / "bench_cuda.json", {"gpu": "X1"})
+    assert "unknown in the image" in text_of(front_page(layout))

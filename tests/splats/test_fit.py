@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,13 +267,20 @@ def test_a_resumed_fit_ends_as_an_uninterrupted_one(photos, density, tmp_path, m
         assert torch.equal(tensor, resumed.gaussians.tensors()[name]), name
 
 
-def test_checkpoints_of_other_fits_are_not_gone_on_from(photos, tmp_path, caplog):
+def test_checkpoints_of_other_fits_are_not_gone_on_from(photos, tmp_path, caplog, monkeypatch):
     short = replace(SETTINGS, iterations=6)
     plain = fit(photos, short)
     path = tmp_path / "fit.pt"
-    path.write_bytes(b"nothing")
+    # One of another seed, left by a fit that was killed after its fourth step; and a broken one.
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *args, **more: None)
+        fit(photos, short, seed=1, checkpoint=path, every=4)
+    assert path.is_file()
     again = fit(photos, short, checkpoint=path)
     assert "starts anew" in caplog.text
+    assert torch.equal(plain.gaussians.means, again.gaussians.means)
+    path.write_bytes(b"nothing")
+    again = fit(photos, short, checkpoint=path)
     assert torch.equal(plain.gaussians.means, again.gaussians.means)
 
 

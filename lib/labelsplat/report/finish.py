@@ -29,7 +29,7 @@ def finish(root: Path) -> bool:
     layout = Layout(Path(root).resolve())
     stamp = layout.reports / ".finished"
     inputs = _fingerprint(layout)
-    written = [layout.metrics / "capture.json", layout.metrics / "timing.json"]
+    written = [layout.metrics / f"{name}.json" for name in ("capture", "timing", "fit")]
     front = importlib.util.find_spec(_FRONT)
     if front:
         written.append(layout.reports / "index.html")

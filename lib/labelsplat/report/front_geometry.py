@@ -8,14 +8,14 @@ from pathlib import Path
 from labelsplat.base.layout import Layout
 from labelsplat.report.front_numbers import _at, _optional, number
 
-LABELLINGS = {
+LABELLING_WORDS = {
     "raw": "as predicted by the baseline",
     "vote": "plain vote of all views",
     "lift": "weighted and sharpened, as here",
     "ceiling": "true labels lifted",
 }
 
-COUPLINGS = {
+COUPLING_WORDS = {
     "geometry_from_rgb": "labels ride on the colours' geometry",
     "joint": "one geometry, moved by both",
     "two_models": "two models, shared geometry",
@@ -66,7 +66,7 @@ def read_geometry(layout: Layout) -> Geometry:
         ),
         labels=[
             (words, *(number(_at(labels, name).get(pool)) for pool in ("train", "heldout")))
-            for name, words in LABELLINGS.items()
+            for name, words in LABELLING_WORDS.items()
             if name in labels
         ],
         couplings=[
@@ -77,7 +77,7 @@ def read_geometry(layout: Layout) -> Geometry:
                     for key in ("label_miou_heldout", "lift_miou_heldout", "psnr_heldout")
                 ),
             )
-            for name, words in COUPLINGS.items()
+            for name, words in COUPLING_WORDS.items()
             if name in couplings
         ],
         speed=_speed(_optional(layout.metrics / "bench_splats.json")),
@@ -110,12 +110,14 @@ def _speed(bench: dict) -> str | None:
 def _cuda(bench: dict) -> str:
     if not bench:
         return "On a GPU: not run."
-    image, gradients = (number(_at(bench, "agreement").get(k)) for k in ("image", "gradients"))
+    apart = (number(_at(bench, "agreement").get(key)) for key in ("image", "gradients"))
+    image, gradients = ("unknown" if value is None else f"{value:.1e}" for value in apart)
     seconds = number(_at(bench, "fit").get("seconds"))
+    took = "an unknown number of" if seconds is None else f"{seconds:.0f}"
     return (
         f"On a GPU ({bench.get('gpu', 'unknown')}): gsplat and the CPU engine differ by at most "
-        f"{image:.1e} in the image and {gradients:.1e} in the gradients; a fit of 200,000 "
-        f"Gaussians at 512 px takes {seconds:.0f} s."
+        f"{image} in the image and {gradients} in the gradients; a fit of 200,000 "
+        f"Gaussians at 512 px takes {took} s."
     )
 
 
