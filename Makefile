@@ -48,7 +48,7 @@ tune: setup  ## score the active settings on the tune set, where settings are ch
 	@$(BIN)/python -m labelsplat tune
 
 bench: setup  ## time the rasterizer, write reports/metrics/bench_splats.json
-	@$(BIN)/python -m labelsplat.splats.bench
+	@$(BIN)/python -m labelsplat.report.bench_splats
 	@$(BIN)/python -m labelsplat.report.bench_cuda
 
 lint: setup  ## ruff over code and notebooks

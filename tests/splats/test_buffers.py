@@ -15,8 +15,7 @@ LARGE = (300, 200)
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(buffers, "_free", buffers.defaultdict(list))
-    monkeypatch.setattr(buffers, "_kept", 0)
+    monkeypatch.setattr(buffers, "_free", [])
 
 
 def address(array: np.ndarray) -> int:
@@ -61,7 +60,17 @@ def test_no_more_than_a_limit_is_kept(monkeypatch):
     many = [buffers.empty(LARGE, np.float32) for _ in range(4)]  # a quarter of a megabyte each
     del many
     gc.collect()
-    assert sum(len(found) for found in buffers._free.values()) == 1
+    assert len(buffers._free) == 1
+
+
+def test_new_sizes_take_the_place_of_old_ones(monkeypatch):
+    monkeypatch.setattr(buffers, "KEPT", 300_000)
+    buffers.empty(LARGE, np.float32)
+    smaller = buffers.empty((150, 200), np.float32)
+    place = address(smaller)
+    del smaller
+    gc.collect()
+    assert address(buffers.empty((150, 200), np.float32)) == place
 
 
 def test_drawings_do_not_write_into_each_other(make_scene):

@@ -87,6 +87,18 @@ def test_equal_images_cost_nothing(width):
     assert loss == pytest.approx(0, abs=1e-14) and gradient.abs().max() < 1e-14
 
 
+@pytest.mark.parametrize("loss", [photometric_loss, plain_photometric_loss])
+def test_pixels_of_weight_zero_have_no_say(width, loss):
+    image, target, weights = photo((24, 31))
+    unknown = weights[..., None] == 0
+    wanted, by_wanted = value_and_gradient(loss(image, PhotoTarget(target, weights), 0.5), image)
+    other = torch.where(unknown, 7.0, image.detach()).requires_grad_()
+    photo_there = torch.where(unknown, torch.nan, target)
+    found, by_found = value_and_gradient(loss(other, PhotoTarget(photo_there, weights), 0.5), other)
+    assert found == wanted and torch.equal(by_found, by_wanted)
+    assert not (by_found * unknown).any()
+
+
 def test_shapes_and_types_of_photos():
     image, target, weights = photo((8, 9))
     with pytest.raises(ParameterError, match="photo"):

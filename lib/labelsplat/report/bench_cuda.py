@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from labelsplat.base import write_json
+from labelsplat.report.bench_splats import camera, scene
 from labelsplat.splats import CameraBatch, FitSettings, Gaussians, fit_gaussians, render
-from labelsplat.splats.bench import camera, scene
 
 SIZES = ((10_000, 256, 3), (50_000, 512, 15))  # Gaussians, pixels, channels
 LEAVES = ("means", "quaternions", "log_scales", "opacity_logits")

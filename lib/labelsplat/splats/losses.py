@@ -22,7 +22,9 @@ class PhotoTarget:
 
     Args:
         image: ``[H, W, 3]`` RGB, 0 to 1.
-        weights: ``[H, W]`` at least 0, or None for 1 everywhere.
+        weights: ``[H, W]`` at least 0, or None for 1 everywhere. Where it is 0 nothing is known:
+            the photo and what is drawn count as black there, so that the windows of pixels nearby
+            find them alike, as they do beyond the image's edge.
 
     Raises:
         ParameterError: shapes that do not fit together.
@@ -38,7 +40,8 @@ class PhotoTarget:
                 f"weights {tuple(weights.shape)} do not fit the photo {tuple(image.shape)}",
                 where="photo",
             )
-        self.image, self.weights = image, weights.to(image)
+        self.weights = weights.to(image)
+        self.image = torch.where(self.weights[..., None] > 0, image, 0)
         self._planes: tuple | None = None
 
     def planes(self) -> tuple:
@@ -50,9 +53,9 @@ class PhotoTarget:
             photo, given = self.image.numpy(), self.weights.numpy()
             shape = ssim.plane_shape(*given.shape)
             y, weights = np.zeros((3, *shape), photo.dtype), np.zeros(shape, photo.dtype)
-            ssim.to_planes(np.ascontiguousarray(photo), y)
             inside = (slice(ssim.REACH, -ssim.REACH), slice(ssim.PAD, ssim.PAD + given.shape[1]))
             weights[inside] = given / photo.size
+            ssim.to_planes(np.ascontiguousarray(photo), weights, y)
             mean, square = np.zeros_like(y), np.zeros_like(y)
             ssim.statistics(chosen_lanes(), y, mean, square)
             self._planes = (y, mean, square, weights)
@@ -80,6 +83,7 @@ def photometric_loss(image: Tensor, target: PhotoTarget, ssim_share: float = 0.2
 def plain_photometric_loss(image: Tensor, target: PhotoTarget, ssim_share: float = 0.2) -> Tensor:
     """The twin of :func:`photometric_loss` in torch's own functions."""
     weights = target.weights[..., None]
+    image = torch.where(weights > 0, image, 0)
     l1 = (weights * (image - target.image).abs()).mean()
     if not ssim_share:
         return l1
@@ -120,7 +124,7 @@ class _Photometric(torch.autograd.Function):
                 where="photometric_loss",
             )
         x = np.zeros_like(y)
-        ssim.to_planes(drawn, x)
+        ssim.to_planes(drawn, weights, x)
         derivatives = [np.zeros_like(y) for _ in range(3)]
         sums = np.empty((3, len(drawn)))
         ssim.ssim_derivatives(lanes, x, y, mean, square, weights, sums, *derivatives)

@@ -36,13 +36,17 @@ def plane_shape(height: int, width: int) -> tuple[int, int]:
 
 
 @kernel
-def to_planes(image, planes):
-    """Write ``image [H, W, C]`` to the inside of ``planes [C, H + 2 REACH, stride]``."""
+def to_planes(image, weights, planes):
+    """Write ``image [H, W, C]`` to the inside of ``planes [C, H + 2 REACH, stride]``.
+
+    Where ``weights [H + 2 REACH, stride]`` are zero the planes stay as they are.
+    """
     height, width, channels = image.shape
     for y in range(height):
         for x in range(width):
-            for c in range(channels):
-                planes[c, y + REACH, x + PAD] = image[y, x, c]
+            if weights[y + REACH, x + PAD] > 0:
+                for c in range(channels):
+                    planes[c, y + REACH, x + PAD] = image[y, x, c]
 
 
 @kernel
@@ -191,5 +195,5 @@ def photometric_gradient(
                 away = x[c, r + REACH, PAD + i] - y[c, r + REACH, PAD + i]
                 sign = x.dtype.type(0) + (away > 0) - (away < 0)
                 total += weight * abs(away)
-                gradient[r, i, c] = out[c, PAD + i] + l1 * weight * sign
+                gradient[r, i, c] = out[c, PAD + i] + l1 * weight * sign if weight > 0 else 0
         differences[r] = total

@@ -1,4 +1,4 @@
-"""How fast the engines are: ``python -m labelsplat.splats.bench``.
+"""How fast the engines are: ``python -m labelsplat.report.bench_splats``.
 
 Prints a table and writes ``reports/metrics/bench_splats.json``. All engines draw the same scene in
 turn, round after round, so that a busy machine slows them alike: trust the ratios.
@@ -32,6 +32,8 @@ from labelsplat.splats.losses import (
     plain_photometric_loss,
 )
 from labelsplat.splats.rendering import render
+
+OUTPUT = Path("reports/metrics/bench_splats.json")
 
 SIZES = (  # Gaussians, pixels, channels
     (10_000, 256, 3),
@@ -117,7 +119,7 @@ def measure(
     available = numba.config.NUMBA_NUM_THREADS
     contests = [("cpu", t) for t in threads if t <= available] + [("reference", 1)]
     laps: dict[tuple[str, int], list[Lap]] = {contest: [] for contest in contests}
-    speeds: dict[int, list[float]] = {number: [] for engine, number in contests if engine == "cpu"}
+    speeds: dict[tuple[str, int], list[float]] = {contest: [] for contest in contests}
     before = torch.get_num_threads(), numba.get_num_threads()
     try:
         for turn in range(rounds + 1):  # the first warms caches and compiles
@@ -127,10 +129,10 @@ def measure(
                 torch.set_num_threads(number)
                 numba.set_num_threads(number)
                 lap = _lap(gaussians, cameras, features, engine)
-                speed = kernel_gflops(gaussians, cameras, features) if engine == "cpu" else 0.0
                 if turn > 0:
                     laps[engine, number].append(lap)
-                    speeds.get(number, []).append(speed)
+                if turn > 0 and engine == "cpu":
+                    speeds[engine, number].append(kernel_gflops(gaussians, cameras, features))
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
@@ -140,7 +142,7 @@ def measure(
         row["forward_ms"] = round(float(np.median([lap.forward for lap in times])), 3)
         row["total_ms"] = round(float(np.median([lap.total for lap in times])), 3)
         if engine == "cpu":
-            row["gflops"] = round(float(np.median(speeds[number])), 2)
+            row["gflops"] = round(float(np.median(speeds[engine, number])), 2)
         rows.append(row)
     return rows
 
@@ -244,8 +246,8 @@ def table(rows: list[dict]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="labelsplat.splats.bench", description=main.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("reports/metrics/bench_splats.json"))
+    parser = argparse.ArgumentParser(prog="labelsplat.report.bench_splats")
+    parser.add_argument("--output", type=Path, help=f"default: {OUTPUT}; with --quick: no file")
     parser.add_argument("--rounds", type=int, default=12, help="times each engine draws a size")
     parser.add_argument("--quick", action="store_true", help="the smallest size, four rounds")
     options = parser.parse_args(arguments)
@@ -261,7 +263,9 @@ def main(arguments: list[str] | None = None) -> None:
             f"{row['plain_ms']:.2f} ms plain ({ratio:.1f} x)"
         )
     print(f"sgemm, one thread: {gflops:.1f} GFLOP/s")
-    write_json(options.output, {"sgemm_gflops": round(gflops, 2), "rows": rows, "losses": losses})
+    output = options.output or (None if options.quick else OUTPUT)
+    if output is not None:
+        write_json(output, {"sgemm_gflops": round(gflops, 2), "rows": rows, "losses": losses})
 
 
 if __name__ == "__main__":

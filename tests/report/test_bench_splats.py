@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelsplat.splats import bench, render
+from labelsplat.report import bench_splats as bench
+from labelsplat.splats import render
 
 
 def test_scene_is_the_same_every_time_and_fills_the_image():
@@ -40,3 +41,18 @@ def test_rows_are_complete(tmp_path, capsys, monkeypatch):
         assert 0 < row["forward_ms"] <= row["total_ms"]
         assert (row["engine"] == "cpu") == (row.get("gflops", 0) > 0)
     assert "x reference" in capsys.readouterr().out
+
+
+def test_a_quick_look_leaves_the_committed_file_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "SIZES", ((300, 32, 3),))
+    monkeypatch.setattr(bench, "OUTPUT", tmp_path / "bench_splats.json")
+    bench.main(["--quick"])
+    assert not any(tmp_path.iterdir())
+
+
+def test_speed_of_the_kernels_is_the_cpu_engine_s_alone(monkeypatch):
+    counted = iter(range(1, 100))
+    monkeypatch.setattr(bench, "kernel_gflops", lambda *_: next(counted))
+    rows = bench.measure(300, 32, 3, rounds=5, threads=(1,))
+    speeds = {row["engine"]: row.get("gflops") for row in rows}
+    assert speeds == {"cpu": 3, "reference": None}  # the median of 1 to 5: no other figure entered
