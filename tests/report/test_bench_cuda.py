@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from labelsplat.report import bench_cuda
+from labelsplat.report import bench_cuda, bench_fit
 
 
 def test_agreement_of_two_engines_is_small_and_no_zero():
@@ -15,8 +15,9 @@ def test_agreement_of_two_engines_is_small_and_no_zero():
     assert 0 < found["image"] < 1e-4 and 0 < found["gradients"] < 1e-3
 
 
-def test_a_fit_is_timed():
-    found = bench_cuda.timed_fit(400, 32, 60, views=6, device="cpu")
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_fit_is_timed(labels):
+    found = bench_fit.timed_fit(400, 32, 60, views=6, labels=labels)
     assert found["seconds"] > 0 and found["psnr"] > 15
 
 

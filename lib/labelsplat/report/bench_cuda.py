@@ -8,17 +8,14 @@ writes nothing; the front page then says "not run".
 from __future__ import annotations
 
 import argparse
-import math
-import time
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from labelsplat.base import write_json
-from labelsplat.report.bench_splats import camera, scene
-from labelsplat.splats import CameraBatch, FitSettings, Gaussians, fit_gaussians, render
+from labelsplat.report.bench_fit import timed_fit
+from labelsplat.report.bench_scene import camera, scene
+from labelsplat.splats import CameraBatch, Gaussians, render
 
 SIZES = ((10_000, 256, 3), (50_000, 512, 15))  # Gaussians, pixels, channels
 LEAVES = ("means", "quaternions", "log_scales", "opacity_logits")
@@ -58,35 +55,6 @@ def _fresh(gaussians: Gaussians, features: torch.Tensor) -> dict[str, torch.Tens
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def timed_fit(
-    count: int, size: int, iterations: int, views: int = 24, device: str = "cuda"
-) -> dict[str, float]:
-    """Fit the benchmark's scene, drawn from all sides, and time it.
-
-    Returns:
-        ``seconds``, ``psnr`` in dB, and what was fitted.
-    """
-    gaussians, _ = scene(4 * count, 3, seed=9)
-    gaussians = replace(gaussians, opacity_logits=gaussians.opacity_logits + 2)
-    cameras = [camera(size, 2 * math.pi * i / views, 0.35 * math.sin(i)) for i in range(views)]
-    with torch.no_grad():
-        drawn = render(gaussians.to(device), cameras)
-    images = (drawn.features.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-    alpha = drawn.alpha.cpu().numpy()
-    settings = FitSettings(
-        gaussians=count, iterations=iterations, ssim_share=0.2, squared_weight=0, close_radius=0
-    )
-    start = time.perf_counter()
-    done = fit_gaussians(
-        images, np.ones(alpha.shape, bool), alpha, cameras, settings, device=device
-    )
-    seconds = time.perf_counter() - start
-    return {
-        "gaussians": count, "size": size, "iterations": iterations, "views": views,
-        "seconds": round(seconds, 1), "psnr": round(done.psnr, 2),
-    }  # fmt: skip
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Check, time and write, where there is CUDA."""
     parser = argparse.ArgumentParser(prog="labelsplat.report.bench_cuda", description=main.__doc__)
@@ -97,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     found = [agreement(*size) for size in SIZES]
     worst = {key: max(one[key] for one in found) for key in found[0]}
-    fit = timed_fit(200_000, 512, 7_000)
+    fit = timed_fit(200_000, 512, 7_000, labels=False, device="cuda")
     gpu = torch.cuda.get_device_name()
     write_json(options.output, {"gpu": gpu, "agreement": worst, "fit": fit})
     print(f"CUDA, {gpu}: image {worst['image']:.1e}, gradients {worst['gradients']:.1e}")

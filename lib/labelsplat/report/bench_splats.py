@@ -7,7 +7,6 @@ turn, round after round, so that a busy machine slows them alike: trust the rati
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy as np
 import torch
 
 from labelsplat.base import write_json
-from labelsplat.capture.cameras import Camera
+from labelsplat.report.bench_fit import measure_lift, timed_fit
+from labelsplat.report.bench_scene import camera, scene
 from labelsplat.splats.camera_batch import CameraBatch
 from labelsplat.splats.cpu.blending import blend
 from labelsplat.splats.cpu.blending_gradients import GEOMETRY, blend_gradients
@@ -42,7 +42,8 @@ SIZES = (  # Gaussians, pixels, channels
     (50_000, 512, 3),
     (50_000, 512, 15),
 )
-RADII = (0.085, 0.12, 0.10)  # metres, about a head
+LIFT = {"n": 20_000, "views": 24, "size": 256, "classes": 12, "epochs": 6}
+FIT = {"count": 20_000, "size": 256, "iterations": 600, "labels": True}
 
 
 @dataclass(frozen=True)
@@ -51,49 +52,6 @@ class Lap:
 
     forward: float
     total: float
-
-
-def scene(count: int, channels: int, seed: int = 0) -> tuple[Gaussians, torch.Tensor]:
-    """A head-sized ellipsoid shell of disc-like Gaussians, and features ``[N, channels]``."""
-    draw = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=draw, dtype=torch.float64)
-
-    radii = torch.tensor(RADII, dtype=torch.float64)
-    means = torch.nn.functional.normalize(normal(count, 3), dim=-1) * radii
-    means = means * (1 + 0.03 * normal(count, 1))
-    # Thomsen's approximation of the ellipsoid's area gives the mean distance of neighbours.
-    a, b, c = RADII
-    mean_power = ((a * b) ** 1.6 + (a * c) ** 1.6 + (b * c) ** 1.6) / 3
-    spacing = math.sqrt(4 * math.pi * mean_power ** (1 / 1.6) / count)
-    log_scales = math.log(0.7 * spacing) + 0.45 * normal(count, 3)
-    log_scales[:, 2] += math.log(0.3)
-    quaternions = normal(count, 4)
-    opacity_logits = 1.5 * normal(count)
-    features = torch.rand(count, channels, generator=draw, dtype=torch.float64)
-    colours = features[:, :3].clone()
-    gaussians = Gaussians(means, quaternions, log_scales, opacity_logits, colours)
-    return gaussians.to(torch.float32), features.to(torch.float32)
-
-
-def camera(
-    size: int, azimuth: float = 0.3, elevation: float = 0.1, distance: float = 0.6
-) -> Camera:
-    """A camera that sees the scene fill 80 % of the image's height; angles in radians."""
-    ca, sa, ce, se = *_cos_sin(azimuth), *_cos_sin(elevation)
-    eye = distance * np.array([ce * sa, se, ce * ca])
-    forward = -eye / np.linalg.norm(eye)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(forward, right), forward])
-    focal = 0.8 * size * distance / (2 * RADII[1])
-    intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
-    return Camera(rotation, -rotation @ eye, intrinsics, size, size)
-
-
-def _cos_sin(angle: float) -> tuple[float, float]:
-    return math.cos(angle), math.sin(angle)
 
 
 def _lap(gaussians: Gaussians, cameras: CameraBatch, features: torch.Tensor, engine: str) -> Lap:
@@ -254,6 +212,8 @@ def main(arguments: list[str] | None = None) -> None:
     sizes, rounds = (SIZES[:1], 4) if options.quick else (SIZES, options.rounds)
     rows = [row for size in sizes for row in measure(*size, rounds)]
     losses = measure_losses(rounds=rounds)
+    lifts = measure_lift(**LIFT)
+    fit = timed_fit(**FIT)
     gflops = sgemm_gflops()
     print(table(rows))
     for row in losses:
@@ -262,10 +222,22 @@ def main(arguments: list[str] | None = None) -> None:
             f"{row['loss']} at {row['size']} px: {row['fused_ms']:.2f} ms fused, "
             f"{row['plain_ms']:.2f} ms plain ({ratio:.1f} x)"
         )
+    for row in lifts:
+        print(
+            f"lift of {row['n']} Gaussians, {row['views']} views, {row['threads']} threads: "
+            f"weights {row['freeze_ms']:.0f} ms, vote {row['vote_ms']:.0f} ms, "
+            f"{row['epochs']} steps of sharpening {row['sharpen_ms']:.0f} ms"
+        )
+    print(
+        f"joint fit of {fit['gaussians']} Gaussians, {fit['views']} views, {fit['iterations']} "
+        f"steps, {fit['threads']} threads: {fit['seconds']:.1f} s, {fit['psnr']:.1f} dB"
+    )
     print(f"sgemm, one thread: {gflops:.1f} GFLOP/s")
     output = options.output or (None if options.quick else OUTPUT)
     if output is not None:
-        write_json(output, {"sgemm_gflops": round(gflops, 2), "rows": rows, "losses": losses})
+        found = {"sgemm_gflops": round(gflops, 2), "rows": rows}
+        found |= {"losses": losses, "lift": lifts, "fit": fit}
+        write_json(output, found)
 
 
 if __name__ == "__main__":
