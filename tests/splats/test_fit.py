@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,16 +18,22 @@ from labelsplat.splats import (
     COUPLINGS,
     FitSettings,
     Gaussians,
+    draw_views,
     fit_gaussians,
+    identity,
     model_posteriors,
     render,
+    smoothing,
 )
+from labelsplat.splats import fit as fit_module
 from labelsplat.splats.backgrounds import background, monomials, solve_affine
+from labelsplat.splats.density import Fixed
 from labelsplat.splats.loop import Loop
 from labelsplat.splats.poses import corrected_cameras
 from labelsplat.splats.regularisers import depth_roughness, thinness
 from labelsplat.splats.settings import DENSITIES
 from labelsplat.splats.smoothing import nearest, smooth
+from labelsplat.splats.stage import CHECKPOINT_EVERY
 
 SETTINGS = FitSettings(gaussians=400, iterations=150, hull_resolution=24, close_radius=0)
 BEHIND = np.array([[0.3, 0.4, 0.5], [0.1, 0, 0], [0, 0.1, 0], *[[0.0, 0, 0]] * 3])
@@ -77,10 +84,11 @@ def test_same_seed_same_gaussians_another_seed_others(photos):
     assert not torch.equal(a.gaussians.means, c.gaussians.means)
 
 
-def test_scale_of_the_world_does_not_matter(photos):
+@pytest.mark.parametrize("density", DENSITIES)
+def test_scale_of_the_world_does_not_matter(photos, density):
     images, alpha, cameras = photos
     large = [c.transformed(np.eye(3), np.zeros(3), 100.0) for c in cameras]
-    short = replace(SETTINGS, iterations=40)
+    short = replace(SETTINGS, iterations=40 if density == "fixed" else 240, density=density)
     small_fit, large_fit = fit(photos, short), fit((images, alpha, large), short)
     assert large_fit.psnr == pytest.approx(small_fit.psnr, abs=0.3)
 
@@ -105,9 +113,74 @@ def test_background_is_the_quadratic_that_its_coefficients_say():
     np.testing.assert_allclose(value[2, 2], BEHIND[0] + BEHIND[2])
 
 
+def test_psnr_is_that_of_the_gaussians_returned(photos, monkeypatch):
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 0.5)  # so that what is dropped was seen
+    settings = replace(SETTINGS, iterations=60, colour_affine=True)
+    done = fit(photos, settings)
+    assert done.dropped > 20
+    drawn = draw_views(done.gaussians, done.cameras, done.backgrounds, done.affines)
+    errors = ((drawn.pictures / 255 - photos[0] / 255) ** 2).mean((1, 2, 3))
+    assert done.psnr == pytest.approx(np.mean(-10 * np.log10(errors)), abs=0.05)
+    assert done.psnr < done.history[-1][1] - 0.5
+
+
+def test_a_fit_that_leaves_nothing_says_so(photos, monkeypatch):
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 1.0)
+    with pytest.raises(LabelsplatError, match=r"none of the 400 Gaussians of the colours.*weights"):
+        fit(photos, replace(SETTINGS, iterations=3))
+
+
+@pytest.mark.parametrize("density", ["fixed", "mcmc"])
+def test_one_broken_gaussian_spoils_no_other(photos, density, monkeypatch):
+    start = fit_module.start_gaussians
+
+    def broken(*args):
+        begin = start(*args)
+        begin.colours[0] = begin.means[1] = begin.opacity_logits[2] = float("nan")
+        return begin
+
+    settings = replace(SETTINGS, density=density, iterations=240)
+    whole = fit(photos, settings)
+    monkeypatch.setattr(fit_module, "start_gaussians", broken)
+    done = fit(photos, settings)
+    assert done.gaussians.finite().all()
+    assert done.dropped == (3 if density == "fixed" else 0)
+    assert done.psnr > whole.psnr - 1
+
+
 def test_arrays_that_do_not_fit_are_named(photos):
     with pytest.raises(ValueError, match="do not fit each other"):
         fit_gaussians(photos[0], np.ones((4, 3, 3), bool), photos[1], photos[2], SETTINGS)
+
+
+def test_a_label_weight_wants_labels(photos):
+    with pytest.raises(ParameterError, match=r"label_weight 0.3, but no labels.*set label_weight"):
+        fit(photos, replace(SETTINGS, label_weight=0.3))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gaussians", 0), ("iterations", 0), ("iterations", -1), ("most_gaussians", 0),
+        ("means_rate", 0.0), ("means_rate", -1e-3), ("means_rate", float("nan")),
+        ("ssim_share", 2.0), ("ssim_share", -0.1), ("squared_weight", -1.0),
+        ("alpha_weight", float("inf")), ("label_weight", -0.1), ("depth_weight", float("nan")),
+        ("opacity_weight", -1.0), ("scale_weight", -1.0), ("thinness_weight", -1.0),
+        ("colour_smoothing", 1.5), ("hull_tolerance", 1.2), ("hull_resolution", 1),
+        ("camera_rate", -1.0), ("stop_after", -1), ("close_radius", -1), ("processes", -1),
+        ("harmonics", 4), ("density", "none"),
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(name, value):
+    with pytest.raises(ParameterError, match=f"fit: {name}.*{value}"):
+        FitSettings(**{name: value})
+
+
+@pytest.mark.parametrize("coupling", ["two_models", "separate"])
+def test_adaptive_density_follows_one_model_alone(coupling):
+    FitSettings(density="adaptive", coupling=coupling)  # no label model is fitted
+    with pytest.raises(ParameterError, match=f"adaptive density of two models.*{coupling}"):
+        FitSettings(density="adaptive", coupling=coupling, label_weight=0.1)
 
 
 # -- label models ---------------------------------------------------------------------------------
@@ -132,8 +205,24 @@ def test_label_models_learn_their_labels(photos, coupling):
     shared = done.labels is done.gaussians
     assert shared == (coupling in ("joint", "geometry_from_rgb"))
     if coupling == "two_models":
-        assert torch.equal(done.labels.means, done.gaussians.means)
-        assert not torch.equal(done.labels.opacity_logits, done.gaussians.opacity_logits)
+        both, here, there = np.intersect1d(done.rows, done.label_rows, return_indices=True)
+        assert len(both) > 0.5 * SETTINGS.gaussians
+        colours, carriers = done.gaussians.select(here), done.labels.select(there)
+        assert torch.equal(carriers.means, colours.means)
+        assert torch.equal(carriers.log_scales, colours.log_scales)
+        assert not torch.equal(carriers.opacity_logits, colours.opacity_logits)
+
+
+def test_each_of_two_models_drops_what_it_does_not_show(photos, monkeypatch):
+    """By its own opacities: the other model's transparent Gaussians are no holes in this one."""
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 0.6)
+    settings = replace(SETTINGS, coupling="two_models", **LABELS)
+    done = fit(photos, settings, labels=soft_labels(photos))
+    assert (done.gaussians.opacities > 0.6).all() and (done.labels.opacities > 0.6).all()
+    assert len(np.setdiff1d(done.label_rows, done.rows)) > 0
+    assert len(np.setdiff1d(done.rows, done.label_rows)) > 0
+    assert len(done.rows) == len(done.gaussians) == SETTINGS.gaussians - done.dropped
+    assert len(done.label_rows) == len(done.labels)
 
 
 def test_what_labels_may_move(photos):
@@ -236,11 +325,13 @@ def test_growth_ends_at_the_most(photos):
     assert len(free.gaussians) + free.dropped > 150 >= len(held.gaussians) + held.dropped
 
 
-@pytest.mark.parametrize("density", DENSITIES)
-def test_a_resumed_fit_ends_as_an_uninterrupted_one(photos, density, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("density", "most"), [*((name, 200000) for name in DENSITIES), ("adaptive", 155)]
+)
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(photos, density, most, tmp_path, monkeypatch):
     settings = replace(
         SETTINGS, density=density, iterations=240, gaussians=150, coupling="joint",
-        label_weight=0.1, colour_affine=True, harmonics=1,
+        label_weight=0.1, colour_affine=True, harmonics=1, most_gaussians=most,
     )  # fmt: skip
     given = soft_labels(photos)
     whole = fit(photos, settings, labels=given)
@@ -279,9 +370,74 @@ def test_checkpoints_of_other_fits_are_not_gone_on_from(photos, tmp_path, caplog
     again = fit(photos, short, checkpoint=path)
     assert "starts anew" in caplog.text
     assert torch.equal(plain.gaussians.means, again.gaussians.means)
+    assert again.seconds < 1e5
+    # One of other code.
+    caplog.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "code_digest", lambda: "of yesterday")
+        patch.setattr(Path, "unlink", lambda *args, **more: None)
+        fit(photos, short, checkpoint=path, every=4)
+    assert "starts anew" not in caplog.text and path.is_file()
+    fit(photos, short, checkpoint=path)
+    assert "starts anew" in caplog.text
     path.write_bytes(b"nothing")
     again = fit(photos, short, checkpoint=path)
     assert torch.equal(plain.gaussians.means, again.gaussians.means)
+
+
+def test_seconds_are_those_of_all_calls(photos, tmp_path, monkeypatch):
+    short = replace(SETTINGS, iterations=6)
+    path = tmp_path / "fit.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *args, **more: None)
+        first = fit(photos, short, checkpoint=path, every=4)
+    state = torch.load(path, weights_only=True)
+    assert 0 < state["seconds"] <= first.seconds
+    state["seconds"] = 1e6
+    torch.save(state, path)
+    assert 1e6 < fit(photos, short, checkpoint=path).seconds < 1.01e6
+
+
+def test_the_digest_of_code_minds_names_and_text(tmp_path):
+    def digest(**files):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for name, text in files.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        (tmp_path / "notes.txt").write_text(str(files))
+        return identity.code_digest(tmp_path)
+
+    known = digest(a="x = 1", b="y = 2")
+    assert known == digest(b="y = 2", a="x = 1")
+    others = digest(a="x = 1", b="y = 3"), digest(a="x = 1", c="y = 2"), digest(a="x = 1y = 2")
+    assert len({known, *others}) == 4
+
+
+def test_only_long_fits_write_checkpoints():
+    assert FitSettings().iterations < CHECKPOINT_EVERY < 7000  # those of the paper's profile
+
+
+def test_neighbours_are_found_anew_when_the_gaussians_changed(photos, monkeypatch):
+    found = []
+
+    def counted(points, count):
+        found.append(len(points))
+        return nearest(points, count)
+
+    monkeypatch.setattr(smoothing, "nearest", counted)
+    short = replace(SETTINGS, iterations=40)
+    fit(photos, short)
+    assert len(found) == 1
+    monkeypatch.setattr(Fixed, "after", lambda self, parameters, drawn, step: step == 15)
+    fit(photos, short)
+    assert len(found) == 3  # at step 0, and once more at 20, not at 10 nor at 30
+
+
+def test_a_step_that_is_not_finite_stops_nothing():
+    loop = Loop(SimpleNamespace(settings=replace(SETTINGS, stop_after=3)), Fixed(), None)
+    for loss in (float("nan"), 3.0, 2.0, float("nan"), 1.0, 0.5):
+        loop.steps += 1
+        assert not loop._stalled(loss)
 
 
 def test_early_stop(photos):
@@ -301,6 +457,23 @@ def test_start_from_points_and_from_a_sphere(photos):
     assert sphere.psnr > 24
     with pytest.raises(LabelsplatError, match="at least four"):
         fit(photos, short, points=points[:2])
+
+
+def test_points_that_are_no_good(photos):
+    points = np.random.default_rng(0).normal(size=(60, 3)) * 0.05
+    short = replace(SETTINGS, iterations=1)
+    plain = fit(photos, short, points=points).gaussians
+    crowded = np.concatenate([points, np.repeat(points[:1], 600, 0), points[30:]])
+    for name, tensor in fit(photos, short, points=crowded).gaussians.tensors().items():
+        assert torch.equal(tensor, plain.tensors()[name]), name
+    with pytest.raises(LabelsplatError, match=r"3 different points of 90.*visual hull"):
+        fit(photos, short, points=np.repeat(points[:3], 30, 0))
+    spoilt = points.copy()
+    spoilt[4, 1], spoilt[9, 2] = np.nan, np.inf
+    with pytest.raises(LabelsplatError, match=r"2 of 60 points.*not finite.*Drop"):
+        fit(photos, short, points=spoilt)
+    with pytest.raises(LabelsplatError, match=r"\(60, 2\)"):
+        fit(photos, short, points=points[:, :2])
 
 
 def test_disturbed_cameras_are_found_again(photos):
@@ -342,6 +515,32 @@ def test_nearest_are_those_of_all_distances():
     distances = torch.cdist(points, points).fill_diagonal_(9)
     assert torch.equal(nearest(points, 5), distances.argsort(1)[:, :5])
     assert nearest(points[:3], 8).shape == (3, 2)
+
+
+def test_a_broken_gaussian_is_no_neighbour_and_has_no_say():
+    points = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+    colours = torch.rand(60, 3, generator=torch.Generator().manual_seed(1))
+    logits = torch.randn(60, generator=torch.Generator().manual_seed(2))
+    points[0], points[1, 2] = 0, float("nan")  # which is not to be mistaken for the origin
+    points[2, 0] = float("inf")
+    found = nearest(points, 8)
+    whole = [i for i in range(60) if i not in (1, 2)]
+    assert not torch.isin(found[whole], torch.tensor([1, 2])).any()
+    assert torch.equal(found[whole], torch.tensor(whole)[nearest(points[whole], 8)])
+    # Those of which only the colour or the opacity is broken are neighbours without a say.
+    colours[5, 1], logits[6], logits[7] = float("nan"), float("nan"), float("inf")
+    without = colours.clone(), logits.clone()
+    without[0][5], without[1][5:8] = 0, -100
+    before = colours.clone()
+    smooth(colours, logits, found, 0.3)
+    smooth(*without, found, 0.3)
+    rows = [i for i in whole if i != 5]
+    assert colours[rows].isfinite().all()
+    torch.testing.assert_close(colours[rows], without[0][rows])
+    # None that has a say: the colour stays.
+    colours = before.clone()
+    smooth(colours, logits, torch.full((60, 2), 5), 0.3)
+    assert torch.equal(colours[rows], before[rows])
 
 
 def test_colours_move_towards_those_of_their_neighbours():
