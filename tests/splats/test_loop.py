@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from labelsplat.splats import (
-    FitSettings,
-    identity,
-)
+from labelsplat.splats import FitSettings, identity, objective, render
+from labelsplat.splats import density as density_module
 from labelsplat.splats.density import Fixed
 from labelsplat.splats.loop import Loop
 from labelsplat.splats.settings import DENSITIES
@@ -21,38 +20,81 @@ from labelsplat.splats.stage import CHECKPOINT_EVERY
 SETTINGS = FitSettings(gaussians=400, iterations=150, hull_resolution=24, close_radius=0)
 
 
-@pytest.mark.parametrize(
-    ("density", "most"), [*((name, 200000) for name in DENSITIES), ("adaptive", 155)]
-)
-def test_a_resumed_fit_ends_as_an_uninterrupted_one(
-    fit, photos, soft_labels, density, most, tmp_path, monkeypatch
-):
-    settings = replace(
-        SETTINGS, density=density, iterations=240, gaussians=150, coupling="joint",
-        label_weight=0.1, colour_affine=True, harmonics=1, most_gaussians=most,
-    )  # fmt: skip
-    whole = fit(photos, settings, labels=soft_labels)
-    path = tmp_path / "fit.pt"
+class Killed(Exception):
+    pass
 
-    class Killed(Exception):
-        pass
 
+@pytest.fixture
+def kill(monkeypatch):
+    """Runs a function, and ends the fit in it after so many steps."""
     real = Loop._stalled
 
-    def killed(self, loss):
-        if self.steps == 190:
-            raise Killed
-        return real(self, loss)
+    def after(steps, function):
+        def killed(self, loss):
+            if self.steps == steps:
+                raise Killed
+            return real(self, loss)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Loop, "_stalled", killed)
-        fit(photos, settings, labels=soft_labels, checkpoint=path, every=70)
-    assert path.is_file()
-    resumed = fit(photos, settings, labels=soft_labels, checkpoint=path, every=70)
-    assert not path.exists()
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Loop, "_stalled", killed)
+            function()
+
+    return after
+
+
+def check_equal(resumed, whole):
     assert resumed.psnr == whole.psnr and resumed.history == whole.history
     for name, tensor in whole.gaussians.tensors().items():
         assert torch.equal(tensor, resumed.gaussians.tensors()[name]), name
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(
+    fit, photos, soft_labels, density, tmp_path, kill
+):
+    settings = replace(
+        SETTINGS, density=density, iterations=240, gaussians=150, coupling="joint",
+        label_weight=0.1, colour_affine=True, harmonics=1,
+    )  # fmt: skip
+    path = tmp_path / "fit.pt"
+    more = {"labels": soft_labels, "checkpoint": path, "every": 70}
+    kill(190, lambda: fit(photos, settings, **more))
+    assert path.is_file()
+    resumed = fit(photos, settings, **more)
+    assert not path.exists()
+    check_equal(resumed, fit(photos, settings, labels=soft_labels))
+
+
+def test_a_resumed_fit_that_was_full_before(fit, photos, tmp_path, kill, monkeypatch):
+    """Full at first, pruned below the limit, interrupted, and grown again: with and without."""
+    settings = replace(
+        SETTINGS, density="adaptive", iterations=400, gaussians=200, most_gaussians=200,
+        opacity_weight=0.3,
+    )  # fmt: skip
+    # So that a hundred steps can kill, and a fit of a plain ball grows twice.
+    monkeypatch.setattr(density_module, "DEAD", 0.1)
+    monkeypatch.setattr(density_module, "GROW_GRADIENT", 1e-4)
+    path = tmp_path / "fit.pt"
+    kill(190, lambda: fit(photos, settings, checkpoint=path, every=150))
+    saved = len(torch.load(path, weights_only=True)["parameters"]["colour"]["means"])
+    assert saved < 200
+    resumed = fit(photos, settings, checkpoint=path)
+    check_equal(resumed, fit(photos, settings))
+    monkeypatch.setattr(density_module, "GROW_GRADIENT", math.inf)
+    barren = fit(photos, settings)
+    assert len(resumed.gaussians) + resumed.dropped > len(barren.gaussians) + barren.dropped
+
+
+def test_absolute_gradients_are_asked_for_while_gaussians_are_added(fit, photos, monkeypatch):
+    asked = []
+
+    def drawn(*args, absgrad=False, **more):
+        asked.append(absgrad)
+        return render(*args, absgrad=absgrad, **more)
+
+    monkeypatch.setattr(objective, "render", drawn)
+    fit(photos, replace(SETTINGS, density="adaptive", iterations=20))
+    assert asked[:20] == [True] * 12 + [False] * 8 and not any(asked[20:])
 
 
 def test_checkpoints_of_other_fits_are_not_gone_on_from(fit, photos, tmp_path, caplog, monkeypatch):
