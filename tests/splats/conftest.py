@@ -1,4 +1,4 @@
-"""Small scenes of Gaussians before a camera or two."""
+"""Small scenes of Gaussians before a camera or two, and photos of a ball to fit."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from labelsplat.capture.cameras import orbit_camera
-from labelsplat.splats import CameraBatch, Gaussians
+from labelsplat.splats import CameraBatch, FitSettings, Gaussians, fit_gaussians, render
+from labelsplat.splats.backgrounds import background
 
 WIDTH, HEIGHT = 70, 45  # more than one tile, neither whole tiles nor whole blocks
+
+SETTINGS = FitSettings(gaussians=400, iterations=150, hull_resolution=24, close_radius=0)
+BEHIND = np.array([[0.3, 0.4, 0.5], [0.1, 0, 0], [0, 0.1, 0], *[[0.0, 0, 0]] * 3])
 
 
 @dataclass
@@ -75,3 +79,46 @@ def weights():
         return torch.as_tensor(draw.uniform(-1, 1, tuple(tensor.shape)), dtype=tensor.dtype)
 
     return of
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Images, alphas and cameras: a ball of coloured Gaussians over a smooth background."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(800, 3))
+    points *= 0.09 / np.linalg.norm(points, axis=1, keepdims=True)
+    truth = Gaussians(
+        torch.from_numpy(points.astype(np.float32)),
+        torch.tensor([[1.0, 0, 0, 0]]).repeat(800, 1),
+        torch.full((800, 3), float(np.log(0.008))),
+        torch.full((800,), 3.0),
+        torch.from_numpy((0.5 + 4 * points).clip(0, 1).astype(np.float32)),
+    )
+    cameras = [
+        orbit_camera(yaw, p, 1.15, 16.5, 32) for yaw, p in ((-60, 0), (0, 5), (60, 0), (0, 50))
+    ]
+    drawn = render(truth, cameras)
+    alpha = drawn.alpha.numpy()
+    image = drawn.features.numpy() + (1 - alpha)[..., None] * background(BEHIND, 32, 32)
+    return (image.clip(0, 1) * 255).round().astype(np.uint8), alpha, cameras
+
+
+@pytest.fixture(scope="session")
+def fit():
+    """A fit of such photos: ``fit(photos, settings, **more)``."""
+
+    def of(photos, settings=SETTINGS, **changes):
+        images, alpha, cameras = photos
+        valid = changes.pop("valid", np.ones(alpha.shape, bool))
+        return fit_gaussians(images, valid, alpha, cameras, settings, progress=False, **changes)
+
+    return of
+
+
+@pytest.fixture
+def soft_labels(photos):
+    """``[V, H, W, 3]``: left half of the ball class 1, right half class 2, background 0."""
+    images, alpha, _ = photos
+    red = images[..., 0] > images[..., 2]
+    classes = np.where(alpha > 0.5, np.where(red, 1, 2), 0)
+    return np.eye(3, dtype=np.float32)[classes]

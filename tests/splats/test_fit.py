@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,55 +11,24 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from labelsplat.base import LabelsplatError, ParameterError
-from labelsplat.capture import orbit_camera
 from labelsplat.splats import (
     COUPLINGS,
     FitSettings,
-    Gaussians,
+    draw_views,
     fit_gaussians,
     model_posteriors,
     render,
 )
+from labelsplat.splats import fit as fit_module
 from labelsplat.splats.backgrounds import background, monomials, solve_affine
-from labelsplat.splats.loop import Loop
 from labelsplat.splats.poses import corrected_cameras
 from labelsplat.splats.regularisers import depth_roughness, thinness
 from labelsplat.splats.settings import DENSITIES
-from labelsplat.splats.smoothing import nearest, smooth
 
 SETTINGS = FitSettings(gaussians=400, iterations=150, hull_resolution=24, close_radius=0)
-BEHIND = np.array([[0.3, 0.4, 0.5], [0.1, 0, 0], [0, 0.1, 0], *[[0.0, 0, 0]] * 3])
 
 
-@pytest.fixture(scope="module")
-def photos():
-    """A ball of coloured Gaussians over a smooth background."""
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(800, 3))
-    points *= 0.09 / np.linalg.norm(points, axis=1, keepdims=True)
-    truth = Gaussians(
-        torch.from_numpy(points.astype(np.float32)),
-        torch.tensor([[1.0, 0, 0, 0]]).repeat(800, 1),
-        torch.full((800, 3), float(np.log(0.008))),
-        torch.full((800,), 3.0),
-        torch.from_numpy((0.5 + 4 * points).clip(0, 1).astype(np.float32)),
-    )
-    cameras = [
-        orbit_camera(yaw, p, 1.15, 16.5, 32) for yaw, p in ((-60, 0), (0, 5), (60, 0), (0, 50))
-    ]
-    drawn = render(truth, cameras)
-    alpha = drawn.alpha.numpy()
-    image = drawn.features.numpy() + (1 - alpha)[..., None] * background(BEHIND, 32, 32)
-    return (image.clip(0, 1) * 255).round().astype(np.uint8), alpha, cameras
-
-
-def fit(photos, settings=SETTINGS, **changes):
-    images, alpha, cameras = photos
-    valid = changes.pop("valid", np.ones(alpha.shape, bool))
-    return fit_gaussians(images, valid, alpha, cameras, settings, progress=False, **changes)
-
-
-def test_fit_explains_its_photos(photos):
+def test_fit_explains_its_photos(fit, photos):
     start, done = (fit(photos, replace(SETTINGS, iterations=i)) for i in (1, 150))
     assert done.psnr > 27 > start.psnr + 3
     assert len(done.gaussians) + done.dropped == SETTINGS.gaussians
@@ -70,22 +38,23 @@ def test_fit_explains_its_photos(photos):
     assert np.abs(alpha - photos[1]).mean() < 0.05
 
 
-def test_same_seed_same_gaussians_another_seed_others(photos):
+def test_same_seed_same_gaussians_another_seed_others(fit, photos):
     short = replace(SETTINGS, iterations=5)
     a, b, c = (fit(photos, short, seed=s) for s in (1, 1, 2))
     assert torch.equal(a.gaussians.means, b.gaussians.means) and a.psnr == b.psnr
     assert not torch.equal(a.gaussians.means, c.gaussians.means)
 
 
-def test_scale_of_the_world_does_not_matter(photos):
+@pytest.mark.parametrize("density", DENSITIES)
+def test_scale_of_the_world_does_not_matter(fit, photos, density):
     images, alpha, cameras = photos
     large = [c.transformed(np.eye(3), np.zeros(3), 100.0) for c in cameras]
-    short = replace(SETTINGS, iterations=40)
+    short = replace(SETTINGS, iterations=40 if density == "fixed" else 240, density=density)
     small_fit, large_fit = fit(photos, short), fit((images, alpha, large), short)
     assert large_fit.psnr == pytest.approx(small_fit.psnr, abs=0.3)
 
 
-def test_pixels_without_weight_have_no_say(photos):
+def test_pixels_without_weight_have_no_say(fit, photos):
     images, alpha, cameras = photos
     spoilt = images.copy()
     spoilt[:, :8, :8] = (255, 0, 255)
@@ -98,11 +67,47 @@ def test_pixels_without_weight_have_no_say(photos):
 
 
 def test_background_is_the_quadratic_that_its_coefficients_say():
-    value = background(BEHIND, 3, 5)
+    behind = np.array([[0.3, 0.4, 0.5], [0.1, 0, 0], [0, 0.1, 0], *[[0.0, 0, 0]] * 3])
+    value = background(behind, 3, 5)
     assert monomials(3, 5).shape == (3, 5, 6)
-    np.testing.assert_allclose(value[1, 2], BEHIND[0])
-    np.testing.assert_allclose(value[1, 4], BEHIND[0] + BEHIND[1])
-    np.testing.assert_allclose(value[2, 2], BEHIND[0] + BEHIND[2])
+    np.testing.assert_allclose(value[1, 2], behind[0])
+    np.testing.assert_allclose(value[1, 4], behind[0] + behind[1])
+    np.testing.assert_allclose(value[2, 2], behind[0] + behind[2])
+
+
+def test_psnr_is_that_of_the_gaussians_returned(fit, photos, monkeypatch):
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 0.5)  # so that what is dropped was seen
+    settings = replace(SETTINGS, iterations=60, colour_affine=True)
+    done = fit(photos, settings)
+    assert done.dropped > 20
+    drawn = draw_views(done.gaussians, done.cameras, done.backgrounds, done.affines)
+    errors = ((drawn.pictures / 255 - photos[0] / 255) ** 2).mean((1, 2, 3))
+    assert done.psnr == pytest.approx(np.mean(-10 * np.log10(errors)), abs=0.05)
+    assert done.psnr < done.history[-1][1] - 0.5
+
+
+def test_a_fit_that_leaves_nothing_says_so(fit, photos, monkeypatch):
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 1.0)
+    with pytest.raises(LabelsplatError, match=r"none of the 400 Gaussians of the colours.*weights"):
+        fit(photos, replace(SETTINGS, iterations=3))
+
+
+@pytest.mark.parametrize("density", ["fixed", "mcmc"])
+def test_one_broken_gaussian_spoils_no_other(fit, photos, density, monkeypatch):
+    start = fit_module.start_gaussians
+
+    def broken(*args):
+        begin = start(*args)
+        begin.colours[0] = begin.means[1] = begin.opacity_logits[2] = float("nan")
+        return begin
+
+    settings = replace(SETTINGS, density=density, iterations=240)
+    whole = fit(photos, settings)
+    monkeypatch.setattr(fit_module, "start_gaussians", broken)
+    done = fit(photos, settings)
+    assert done.gaussians.finite().all()
+    assert done.dropped == (3 if density == "fixed" else 0)
+    assert done.psnr > whole.psnr - 1
 
 
 def test_arrays_that_do_not_fit_are_named(photos):
@@ -110,21 +115,18 @@ def test_arrays_that_do_not_fit_are_named(photos):
         fit_gaussians(photos[0], np.ones((4, 3, 3), bool), photos[1], photos[2], SETTINGS)
 
 
+def test_a_label_weight_wants_labels(fit, photos):
+    with pytest.raises(ParameterError, match=r"label_weight 0.3, but no labels.*set label_weight"):
+        fit(photos, replace(SETTINGS, label_weight=0.3))
+
+
 # -- label models ---------------------------------------------------------------------------------
 LABELS = {"label_weight": 0.3, "iterations": 60}
 
 
-def soft_labels(photos):
-    """Left half of the ball class 1, right half class 2, background 0."""
-    images, alpha, _ = photos
-    red = images[..., 0] > images[..., 2]
-    classes = np.where(alpha > 0.5, np.where(red, 1, 2), 0)
-    return np.eye(3, dtype=np.float32)[classes]
-
-
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_label_models_learn_their_labels(photos, coupling):
-    given = soft_labels(photos)
+def test_label_models_learn_their_labels(fit, photos, soft_labels, coupling):
+    given = soft_labels
     done = fit(photos, replace(SETTINGS, coupling=coupling, **LABELS), labels=given)
     found = model_posteriors(done.labels, photos[2])
     assert found.shape == given.shape
@@ -132,13 +134,29 @@ def test_label_models_learn_their_labels(photos, coupling):
     shared = done.labels is done.gaussians
     assert shared == (coupling in ("joint", "geometry_from_rgb"))
     if coupling == "two_models":
-        assert torch.equal(done.labels.means, done.gaussians.means)
-        assert not torch.equal(done.labels.opacity_logits, done.gaussians.opacity_logits)
+        both, here, there = np.intersect1d(done.rows, done.label_rows, return_indices=True)
+        assert len(both) > 0.5 * SETTINGS.gaussians
+        colours, carriers = done.gaussians.select(here), done.labels.select(there)
+        assert torch.equal(carriers.means, colours.means)
+        assert torch.equal(carriers.log_scales, colours.log_scales)
+        assert not torch.equal(carriers.opacity_logits, colours.opacity_logits)
 
 
-def test_what_labels_may_move(photos):
+def test_each_of_two_models_drops_what_it_does_not_show(fit, photos, soft_labels, monkeypatch):
+    """By its own opacities: the other model's transparent Gaussians are no holes in this one."""
+    monkeypatch.setattr(fit_module, "MIN_OPACITY", 0.6)
+    settings = replace(SETTINGS, coupling="two_models", **LABELS)
+    done = fit(photos, settings, labels=soft_labels)
+    assert (done.gaussians.opacities > 0.6).all() and (done.labels.opacities > 0.6).all()
+    assert len(np.setdiff1d(done.label_rows, done.rows)) > 0
+    assert len(np.setdiff1d(done.rows, done.label_rows)) > 0
+    assert len(done.rows) == len(done.gaussians) == SETTINGS.gaussians - done.dropped
+    assert len(done.label_rows) == len(done.labels)
+
+
+def test_what_labels_may_move(fit, photos, soft_labels):
     """In one set they move the geometry if they may; the colours' own model they never touch."""
-    given = soft_labels(photos)
+    given = soft_labels
     short = replace(SETTINGS, iterations=10)
     plain = fit(photos, short)
     for coupling in COUPLINGS:
@@ -150,8 +168,8 @@ def test_what_labels_may_move(photos):
         assert moved == (coupling in ("joint", "two_models"))
 
 
-def test_labels_without_weight_have_no_say(photos):
-    given = soft_labels(photos)
+def test_labels_without_weight_have_no_say(fit, photos, soft_labels):
+    given = soft_labels
     weights = np.ones(given.shape[:3], np.float32)
     weights[:, :, :16] = 0
     spoilt = given.copy()
@@ -170,7 +188,7 @@ def test_labels_without_weight_have_no_say(photos):
         ("scale_weight", lambda g: g.scales.mean()),
     ],
 )
-def test_regularisers_pull_their_way(photos, name, measure):
+def test_regularisers_pull_their_way(fit, photos, name, measure):
     short = replace(SETTINGS, iterations=60)
     plain, held = fit(photos, short), fit(photos, replace(short, **{name: 3.0}))
     assert measure(held.gaussians) < measure(plain.gaussians)
@@ -195,7 +213,7 @@ def test_depth_roughness_likes_slopes_and_forgives_edges():
     assert depth_roughness(step, 0 * one, grey, 1.0) == 0
 
 
-def test_cameras_that_disagree_in_colour(photos):
+def test_cameras_that_disagree_in_colour(fit, photos):
     images, alpha, cameras = photos
     tinted = images.copy()
     head = alpha > 0.5
@@ -221,7 +239,7 @@ def test_solve_affine_finds_the_map():
 
 
 @pytest.mark.parametrize("density", DENSITIES)
-def test_densities_end_in_a_fit_that_explains(photos, density):
+def test_densities_end_in_a_fit_that_explains(fit, photos, density):
     settings = replace(SETTINGS, density=density, iterations=300, gaussians=150)
     done = fit(photos, settings)
     assert done.psnr > 24 and done.gaussians.finite().all()
@@ -229,81 +247,14 @@ def test_densities_end_in_a_fit_that_explains(photos, density):
     assert grown == (density == "adaptive")
 
 
-def test_growth_ends_at_the_most(photos):
+def test_growth_ends_at_the_most(fit, photos):
     settings = replace(SETTINGS, density="adaptive", iterations=300, gaussians=150)
     free = fit(photos, settings)
     held = fit(photos, replace(settings, most_gaussians=150))
     assert len(free.gaussians) + free.dropped > 150 >= len(held.gaussians) + held.dropped
 
 
-@pytest.mark.parametrize("density", DENSITIES)
-def test_a_resumed_fit_ends_as_an_uninterrupted_one(photos, density, tmp_path, monkeypatch):
-    settings = replace(
-        SETTINGS, density=density, iterations=240, gaussians=150, coupling="joint",
-        label_weight=0.1, colour_affine=True, harmonics=1,
-    )  # fmt: skip
-    given = soft_labels(photos)
-    whole = fit(photos, settings, labels=given)
-    path = tmp_path / "fit.pt"
-
-    class Killed(Exception):
-        pass
-
-    real = Loop._stalled
-
-    def killed(self, loss):
-        if self.steps == 190:
-            raise Killed
-        return real(self, loss)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Loop, "_stalled", killed)
-        fit(photos, settings, labels=given, checkpoint=path, every=70)
-    assert path.is_file()
-    resumed = fit(photos, settings, labels=given, checkpoint=path, every=70)
-    assert not path.exists()
-    assert resumed.psnr == whole.psnr and resumed.history == whole.history
-    for name, tensor in whole.gaussians.tensors().items():
-        assert torch.equal(tensor, resumed.gaussians.tensors()[name]), name
-
-
-def test_checkpoints_of_other_fits_are_not_gone_on_from(photos, tmp_path, caplog, monkeypatch):
-    short = replace(SETTINGS, iterations=6)
-    plain = fit(photos, short)
-    path = tmp_path / "fit.pt"
-    # One of another seed, left by a fit that was killed after its fourth step; and a broken one.
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda *args, **more: None)
-        fit(photos, short, seed=1, checkpoint=path, every=4)
-    assert path.is_file()
-    again = fit(photos, short, checkpoint=path)
-    assert "starts anew" in caplog.text
-    assert torch.equal(plain.gaussians.means, again.gaussians.means)
-    path.write_bytes(b"nothing")
-    again = fit(photos, short, checkpoint=path)
-    assert torch.equal(plain.gaussians.means, again.gaussians.means)
-
-
-def test_early_stop(photos):
-    settings = replace(SETTINGS, iterations=2000, stop_after=12)
-    done = fit(photos, settings)
-    assert 12 < done.steps < 2000 and done.psnr > 25
-
-
-def test_start_from_points_and_from_a_sphere(photos):
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(500, 3))
-    points *= 0.09 / np.linalg.norm(points, axis=1, keepdims=True)
-    short = replace(SETTINGS, iterations=1)
-    from_points = fit(photos, short, points=points).gaussians.means.norm(dim=1)
-    assert (from_points - 0.09).abs().max() < 0.03
-    sphere = fit(photos, replace(SETTINGS, start="sphere"))
-    assert sphere.psnr > 24
-    with pytest.raises(LabelsplatError, match="at least four"):
-        fit(photos, short, points=points[:2])
-
-
-def test_disturbed_cameras_are_found_again(photos):
+def test_disturbed_cameras_are_found_again(fit, photos):
     """0.5 degrees and 2 % of the distance; what is left is free: the world may move as a whole."""
     images, alpha, cameras = photos
     rng = np.random.default_rng(1)
@@ -336,37 +287,7 @@ def relative_error(found, wanted):
     return np.sqrt(2 * best.cost / (len(points) * len(found)))
 
 
-# -- smoothing ------------------------------------------------------------------------------------
-def test_nearest_are_those_of_all_distances():
-    points = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
-    distances = torch.cdist(points, points).fill_diagonal_(9)
-    assert torch.equal(nearest(points, 5), distances.argsort(1)[:, :5])
-    assert nearest(points[:3], 8).shape == (3, 2)
-
-
-def test_colours_move_towards_those_of_their_neighbours():
-    colours = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    logits = torch.tensor([0.0, 2.0, -2.0])
-    o = logits.sigmoid()
-    smooth(colours, logits, torch.tensor([[1, 2], [0, 2], [0, 1]]), 0.25)
-    wanted = 0.25 * torch.tensor([o[1] / (o[1] + o[2]), o[2] / (o[1] + o[2]), 0])
-    torch.testing.assert_close(colours[0], wanted)
-
-
-def test_smoothing_makes_neighbours_alike_and_colours_stay_colours(photos):
-    def roughness(done):
-        near = nearest(done.gaussians.means, 4)
-        c = done.gaussians.colours
-        return (c[near] - c[:, None]).abs().mean()
-
-    plain = fit(photos, replace(SETTINGS, colour_smoothing=0.0))
-    smoothed = fit(photos, replace(SETTINGS, colour_smoothing=0.3))
-    assert roughness(smoothed) < 0.8 * roughness(plain)
-    for done in (plain, smoothed):
-        assert done.gaussians.colours.min() >= 0 and done.gaussians.colours.max() <= 1
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_named(photos):
+def test_a_device_that_is_not_there_is_named(fit, photos):
     with pytest.raises(ParameterError, match="CUDA is not available"):
         fit(photos, device="cuda")

@@ -7,7 +7,6 @@ in the pixel's position. Cameras that disagree in colour get an affine map each.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 
@@ -72,8 +71,3 @@ def solve_affine(drawn: np.ndarray, photo: np.ndarray, weights: np.ndarray) -> n
     root = np.sqrt(weights).reshape(-1, 1)
     found, *_ = np.linalg.lstsq(rows * root, photo.reshape(-1, 3) * root, rcond=None)
     return found.T
-
-
-def identity_affines(views: int, device: torch.device) -> Tensor:
-    """``[V, 3, 4]`` zeros: every camera sees the same colours."""
-    return torch.zeros(views, 3, 4, device=device)

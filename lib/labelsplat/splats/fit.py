@@ -8,7 +8,6 @@ on with. How labels may take part is a setting (``settings.COUPLINGS``).
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelsplat.base import LabelsplatError, ParameterError
 from labelsplat.capture.cameras import Camera, common_focus, scene_extent
 from labelsplat.capture.views import NORMAL_EXTENT
 from labelsplat.parsing.device import choose_device
-from labelsplat.splats.backgrounds import fit_backgrounds, identity_affines
+from labelsplat.splats.backgrounds import fit_backgrounds
 from labelsplat.splats.density import make_density
 from labelsplat.splats.gaussians import Gaussians
 from labelsplat.splats.hull import solid_foreground
+from labelsplat.splats.identity import fit_identity
 from labelsplat.splats.loop import Loop
 from labelsplat.splats.objective import Objective, Targets
 from labelsplat.splats.parameters import Parameters
@@ -51,11 +52,15 @@ class Fit:
         affines: ``[V, 3, 4]`` deviation of each camera's colours from the identity; zeros if not
             fitted.
         cameras: the V cameras, corrected if the fit was allowed to.
-        psnr: mean over the views of the fit's own photos, dB.
+        psnr: of ``gaussians``, mean over the views of the fit's own photos, dB.
         dropped: Gaussians of the colour set left out at the end.
         steps: optimiser steps that were taken.
-        seconds: wall-clock time of this call.
-        history: (step, PSNR of that step's view) now and then.
+        seconds: wall-clock time, with that of earlier calls up to the checkpoint that this one
+            went on from.
+        history: (step, PSNR of that step's view) now and then, of all Gaussians of that step.
+        rows: ``[N]`` which Gaussians of the colour set survived, ascending.
+        label_rows: which of the label set did, or None. Two models that share their means number
+            them alike, so that Gaussians of equal number are those that are in both.
     """
 
     gaussians: Gaussians
@@ -68,6 +73,8 @@ class Fit:
     steps: int
     seconds: float
     history: list[tuple[int, float]] = field(default_factory=list)
+    rows: np.ndarray | None = None
+    label_rows: np.ndarray | None = None
 
 
 def fit_gaussians(
@@ -96,28 +103,37 @@ def fit_gaussians(
         foreground: ``[V, H, W]`` predicted probability that a pixel belongs to the person.
         cameras: one a view, of the images' size.
         settings: see :class:`FitSettings`.
-        labels: ``[V, H, W, K]`` soft labels for the label model; fitted if ``label_weight`` > 0.
+        labels: ``[V, H, W, K]`` soft labels for the label model; wanted if ``label_weight`` > 0,
+            else of no effect.
         weights: ``[V, H, W]`` how much each pixel's colour counts, e.g. less where something
             covers the face; None = 1.
         label_weights: ``[V, H, W]`` how much each pixel's label counts; None = 1.
         points: ``[M, 3]`` where to start, e.g. from COLMAP; None = the visual hull of the
-            foregrounds.
+            foregrounds. One that is given several times counts once.
         seed: of the start, of the order of the views and of all that is random later.
         device: "auto", "cpu" or "cuda".
         checkpoint: file from which to go on if it exists, and to write to; removed at the end.
-            The fit then ends as it would have uninterrupted. One of another fit is overwritten.
+            The fit then ends as it would have uninterrupted. One of another fit, or of other code,
+            is overwritten.
         every: steps between checkpoints; 0 = none is written.
         progress: show a bar.
         description: what the bar says.
 
     Raises:
-        LabelsplatError: the foregrounds have no common hull.
-        ParameterError: no such device here.
+        LabelsplatError: the foregrounds have no common hull, points are not finite, or no
+            Gaussian is left at the end.
+        ParameterError: no such device here, or a ``label_weight`` without labels.
         ValueError: arrays that do not fit each other.
     """
     start = time.perf_counter()
     if not settings.label_weight:
         labels = None
+    elif labels is None:
+        raise ParameterError(
+            f"label_weight {settings.label_weight}, but no labels are given",
+            where="fit",
+            remedy="Give labels, or set label_weight to 0: then no label model is fitted",
+        )
     _check(images, valid, foreground, cameras, labels, weights, label_weights)
     where = choose_device(device)
     radius = round(settings.close_radius * max(images.shape[1:3]) / 128)
@@ -128,7 +144,7 @@ def fit_gaussians(
     views = {"backgrounds": fit_backgrounds(images, valid, solid)}
     views = {k: torch.from_numpy(v.astype(np.float32)).to(where) for k, v in views.items()}
     if settings.colour_affine:
-        views["affines"] = identity_affines(len(cameras), where)
+        views["affines"] = torch.zeros(len(cameras), 3, 4, device=where)
     if settings.camera_rate:
         views["cameras"] = torch.zeros(len(cameras), 6, device=where)
     parameters = Parameters.of(
@@ -141,12 +157,13 @@ def fit_gaussians(
         images, solid, pixel_weights, cameras, labels, label_weights, extent, where
     )
     density = make_density(settings, extent)
-    objective = Objective(parameters, targets, settings, density.absgrad)
+    objective = Objective(parameters, targets, settings)
     identity = ""
     if checkpoint is not None:
         arrays = (images, solid, pixel_weights, labels, label_weights, points)
-        identity = _identity(repr((settings, seed, where.type)), cameras, *arrays)
-    loop = Loop(objective, density, ColourSmoothing(settings.colour_smoothing), identity)
+        identity = fit_identity(repr((settings, seed, where.type)), cameras, *arrays)
+    smoothing = ColourSmoothing(settings.colour_smoothing)
+    loop = Loop(objective, density, smoothing, identity, start)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed)
         # Every view once before any twice.
@@ -156,17 +173,7 @@ def fit_gaussians(
             order[: settings.iterations], Path(checkpoint) if checkpoint else None, every,
             progress, description,
         )  # fmt: skip
-    return _finished(loop, cameras, extent, time.perf_counter() - start)
-
-
-def _identity(text: str, cameras: list[Camera], *arrays: np.ndarray | None) -> str:
-    """A digest of all that a fit depends on."""
-    digest = hashlib.sha256(text.encode())
-    matrices = [m for c in cameras for m in (c.view_matrix, c.intrinsics)]
-    for array in (*matrices, *arrays):
-        if array is not None:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return _finished(loop, cameras, extent)
 
 
 def _check(images, valid, foreground, cameras, labels, weights, label_weights) -> None:
@@ -182,22 +189,25 @@ def _check(images, valid, foreground, cameras, labels, weights, label_weights) -
         )
 
 
-def _finished(loop: Loop, cameras: list[Camera], extent: float, seconds: float) -> Fit:
+def _finished(loop: Loop, cameras: list[Camera], extent: float) -> Fit:
     run = loop.objective
     p, settings = run.parameters, run.settings
     with torch.no_grad():
-        errors = [run.psnr(v, run.draw(v)[0]) for v in range(len(cameras))]
         colour, label = p.colour_set(), p.label_set(settings.coupling)
         good = _worth_keeping(colour, extent)
-        kept = colour.select(good).detach().to("cpu")
-        labels = None
-        if label is not None and p.label:
-            labels = label.select(_worth_keeping(label, extent)).detach().to("cpu")
+        shared = label is not None and not p.label and "label_opacities" not in p.colour
+        if shared:
+            good &= label.finite()
+        kept, rows = _survivors(colour, good, "colours")
+        errors = [run.psnr(v, run.picture(v, kept)) for v in range(len(cameras))]
+        kept = kept.detach().to("cpu")
+        labels, label_rows = None, None
+        if shared:
+            kept = replace(kept, label_logits=label.label_logits[good].detach().to("cpu"))
+            labels, label_rows = kept, rows
         elif label is not None:
-            labels = label.select(good).detach().to("cpu")
-            if "label_opacities" not in p.colour:
-                kept = replace(kept, label_logits=labels.label_logits)
-                labels = kept
+            carriers, label_rows = _survivors(label, _worth_keeping(label, extent), "labels")
+            labels = carriers.detach().to("cpu")
     twists = p.views.get("cameras")
     if twists is not None:
         scaled = twists.detach().cpu().double().numpy() * ([1] * 3 + [run.targets.extent] * 3)
@@ -212,11 +222,26 @@ def _finished(loop: Loop, cameras: list[Camera], extent: float, seconds: float) 
         psnr=float(np.mean(errors)),
         dropped=int((~good).sum()),
         steps=loop.steps,
-        seconds=seconds,
+        seconds=loop.seconds,
         history=loop.history,
+        rows=rows,
+        label_rows=label_rows,
     )
 
 
 def _worth_keeping(gaussians: Gaussians, extent: float) -> Tensor:
     good = (gaussians.opacities > MIN_OPACITY) & gaussians.finite()
     return good & (gaussians.scales.amax(1) < MAX_SCALE * extent)
+
+
+def _survivors(gaussians: Gaussians, good: Tensor, what: str) -> tuple[Gaussians, np.ndarray]:
+    """The Gaussians of a mask ``[N]`` and their indices; an error if there are none."""
+    if not good.any():
+        raise LabelsplatError(
+            f"none of the {len(good)} Gaussians of the {what} is left: all are more transparent "
+            f"than {MIN_OPACITY}, larger than the scene, or not finite",
+            where="fit",
+            remedy="See that the predicted foreground shows the head in all views; else take "
+            "smaller weights of the regularisers (opacity_weight), or a smaller means_rate",
+        )
+    return gaussians.select(good), good.nonzero()[:, 0].cpu().numpy()

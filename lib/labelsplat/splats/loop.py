@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +33,9 @@ class Loop:
         objective: what is made smaller.
         density: how the number of Gaussians changes.
         smoothing: of the colours.
-        identity: names this very fit (photos, settings, seed) in its checkpoints.
+        identity: names this very fit (photos, settings, seed, code) in its checkpoints.
+        started: value of ``time.perf_counter`` when this call began.
+        earlier: seconds that calls before this one took until their last checkpoint.
         steps: taken so far.
         history: (step, PSNR of that step's view) now and then.
     """
@@ -40,11 +44,18 @@ class Loop:
     density: Fixed
     smoothing: ColourSmoothing
     identity: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    earlier: float = 0.0
     steps: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
     _best: float = float("inf")
     _best_step: int = 0
     _running: float = float("nan")
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time that the fit took so far, with that of calls that it goes on from."""
+        return self.earlier + time.perf_counter() - self.started
 
     @property
     def _device(self) -> torch.device:
@@ -75,11 +86,11 @@ class Loop:
         while self.steps < len(order):
             step, view = self.steps, int(order[self.steps])
             self.objective.parameters.schedule(step / len(order))
-            loss, picture, drawn = self.objective.loss(view)
-            self.density.before(drawn)
+            loss, picture, drawn = self.objective.loss(view, absgrad=self.density.absgrad(step))
             loss.backward()
             self.objective.parameters.step()
-            self.density.after(self.objective.parameters, drawn, step)
+            if self.density.after(self.objective.parameters, drawn, step):
+                self.smoothing.forget()
             self.smoothing.after(self.objective.parameters, step)
             if step % SHOWN_EVERY == 0 or step == len(order) - 1:
                 self.history.append((step, self.objective.psnr(view, picture.detach())))
@@ -98,8 +109,9 @@ class Loop:
         """Whether the running loss has not been better for ``stop_after`` steps."""
         if not self.objective.settings.stop_after:
             return False
-        first = self.steps == 1
-        self._running = loss if first else self._running + SMOOTHING * (loss - self._running)
+        if math.isfinite(loss):  # one Gaussian that is not finite can spoil a regulariser's mean
+            first = math.isnan(self._running)
+            self._running = loss if first else self._running + SMOOTHING * (loss - self._running)
         if self._running < self._best:
             self._best, self._best_step = self._running, self.steps
         return self.steps - self._best_step >= self.objective.settings.stop_after
@@ -113,6 +125,7 @@ class Loop:
             "random": torch.random.get_rng_state(),
             "progress": [self.steps, self._best, self._best_step, self._running],
             "history": self.history,
+            "seconds": self.seconds,
         }
         if self._device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self._device)
@@ -130,10 +143,11 @@ class Loop:
             logger.warning("%s is of another fit or broken: this one starts anew", path)
             return
         self.objective.parameters.load_state(state["parameters"])
-        self.density.load_state(state["density"])
-        self.smoothing.load_state(state["smoothing"])
+        self.density.load_state(state["density"], self._device)
+        self.smoothing.load_state(state["smoothing"], self._device)
         torch.random.set_rng_state(state["random"])
         if "random_cuda" in state:
             torch.cuda.set_rng_state(state["random_cuda"], self._device)
         self.steps, self._best, self._best_step, self._running = state["progress"]
         self.history = [tuple(entry) for entry in state["history"]]
+        self.earlier = state["seconds"]

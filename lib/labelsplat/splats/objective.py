@@ -11,6 +11,7 @@ from torch import Tensor
 from labelsplat.capture.cameras import Camera
 from labelsplat.splats.backgrounds import compose, monomials
 from labelsplat.splats.camera_batch import CameraBatch
+from labelsplat.splats.gaussians import Gaussians
 from labelsplat.splats.losses import PhotoTarget, cross_entropy, photometric_loss
 from labelsplat.splats.parameters import Parameters
 from labelsplat.splats.poses import corrected
@@ -83,13 +84,11 @@ class Objective:
         parameters: what is moved.
         targets: what it is held to.
         settings: the weights of the losses.
-        absgrad: whether drawing is to keep absolute gradients.
     """
 
     parameters: Parameters
     targets: Targets
     settings: FitSettings
-    absgrad: bool
 
     def camera(self, view: int) -> CameraBatch:
         """A view's camera, corrected if the fit may."""
@@ -101,12 +100,15 @@ class Objective:
         scale = twists.new_tensor([1, 1, 1] + [self.targets.extent] * 3)
         return corrected(camera, twists[view : view + 1] * scale)
 
-    def draw(self, view: int) -> tuple[Tensor, Rendering, Tensor | None]:
-        """The picture ``[H, W, 3]``, what was drawn for it, and label logits ``[H, W, K]``."""
+    def draw(self, view: int, *, absgrad: bool = False) -> tuple[Tensor, Rendering, Tensor | None]:
+        """The picture ``[H, W, 3]``, what was drawn for it, and label logits ``[H, W, K]``.
+
+        With ``absgrad`` drawing keeps absolute gradients, see :func:`render`.
+        """
         p, settings = self.parameters, self.settings
         camera = self.camera(view)
         colour, label = p.colour_set(), p.label_set(settings.coupling)
-        options = {"absgrad": self.absgrad, "with_depth": settings.depth_weight > 0}
+        options = {"absgrad": absgrad, "with_depth": settings.depth_weight > 0}
         logits = None
         if label is not None and settings.coupling == "joint":
             drawn, logits = self._draw_both(colour, label, camera, options)
@@ -115,14 +117,22 @@ class Objective:
             if label is not None:
                 behind = label_background(label.label_logits.shape[1], label.means)
                 logits = render(label, camera, label.label_logits, background=behind).features[0]
-        affines = p.views.get("affines")
-        picture = compose(
+        return self._composed(view, drawn), drawn, logits
+
+    def picture(self, view: int, gaussians: Gaussians) -> Tensor:
+        """The picture ``[H, W, 3]`` that a view takes of other Gaussians than the parameters'."""
+        return self._composed(view, render(gaussians, self.camera(view)))
+
+    def _composed(self, view: int, drawn: Rendering) -> Tensor:
+        """What was drawn for a view before its background, through its camera's colours."""
+        views = self.parameters.views
+        affines = views.get("affines")
+        return compose(
             drawn.features[0],
             drawn.alpha[0],
-            self.targets.monomials @ p.views["backgrounds"][view],
+            self.targets.monomials @ views["backgrounds"][view],
             None if affines is None else affines[view],
         )
-        return picture, drawn, logits
 
     def _draw_both(self, colour, label, camera, options) -> tuple[Rendering, Tensor]:
         """Colours and labels of one set in one pass."""
@@ -137,10 +147,10 @@ class Objective:
         )
         return replace(drawn, features=drawn.features[..., :3]), drawn.features[0, ..., 3:]
 
-    def loss(self, view: int) -> tuple[Tensor, Tensor, Rendering]:
+    def loss(self, view: int, *, absgrad: bool = False) -> tuple[Tensor, Tensor, Rendering]:
         """The loss of one view, its picture, and what was drawn for it."""
         t, s, p = self.targets, self.settings, self.parameters
-        picture, drawn, logits = self.draw(view)
+        picture, drawn, logits = self.draw(view, absgrad=absgrad)
         photo = t.photos[view]
         total = photometric_loss(picture, photo, s.ssim_share)
         if s.squared_weight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from labelsplat.base import ParameterError
@@ -23,6 +24,19 @@ DENSITIES = ("fixed", "adaptive", "mcmc")
 """How the number of Gaussians changes: not at all; by gsplat's ``DefaultStrategy`` (split, copy and
 prune as in 3D Gaussian Splatting); or by moving dead ones to living ones (3DGS-MCMC)."""
 
+RANGES = {
+    **dict.fromkeys(("gaussians", "iterations", "most_gaussians"), (1, math.inf)),
+    **dict.fromkeys(("ssim_share", "colour_smoothing", "hull_tolerance"), (0, 1)),
+    **dict.fromkeys(
+        ("means_rate", "squared_weight", "alpha_weight", "label_weight", "opacity_weight",
+         "scale_weight", "thinness_weight", "depth_weight", "camera_rate", "stop_after",
+         "close_radius", "processes"),
+        (0, math.inf),
+    ),
+    "hull_resolution": (2, math.inf),
+}  # fmt: skip
+"""Least and largest values; infinity itself is none."""
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -36,7 +50,7 @@ class FitSettings:
         squared_weight: weight of the squared colour error beside it.
         alpha_weight: weight of the loss that holds alpha to the predicted foreground.
         label_weight: weight of the labels' cross-entropy; 0 = no label model is fitted (labels are
-            lifted in closed form afterwards).
+            lifted in closed form afterwards). Above 0, the fit must be given labels.
         coupling: one of :data:`COUPLINGS`.
         opacity_weight: weight of the mean opacity.
         scale_weight: weight of the mean scale, in units of the scene's extent.
@@ -51,7 +65,7 @@ class FitSettings:
         camera_rate: learning rate of an SE(3) correction a camera (radians, and shares of the
             scene's extent); 0 = cameras stay as they are.
         density: one of :data:`DENSITIES`.
-        most_gaussians: where they become more, nothing is added any more.
+        most_gaussians: while there are as many or more, none is added.
         stop_after: steps without a better running loss after which the fit stops; 0 = never.
         start: one of :data:`STARTS`.
         hull_resolution: voxels along each side of the visual hull's cube.
@@ -61,7 +75,8 @@ class FitSettings:
         processes: subjects fitted at a time (used by the stage, not here).
 
     Raises:
-        ParameterError: a name or a degree that is not known.
+        ParameterError: a name or a degree that is not known, a number out of its range, or a
+            coupling that the density cannot follow.
     """
 
     gaussians: int = 12000
@@ -97,9 +112,18 @@ class FitSettings:
                 )
         if self.harmonics not in (0, 1, 2, 3):
             raise ParameterError(f"harmonics of degree {self.harmonics}, at most 3", where="fit")
-        if self.density == "adaptive" and self.coupling == "separate" and self.label_weight:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not (least <= value <= most and math.isfinite(value)):
+                allowed = f"At least {least}" if most == math.inf else f"From {least} to {most}"
+                raise ParameterError(f"{name} {value}", where="fit", remedy=allowed)
+        if not self.means_rate > 0:
+            raise ParameterError(f"means_rate {self.means_rate}", where="fit", remedy="Above 0")
+        # It splits and prunes by the colours' opacities: what only labels show would be lost.
+        two = self.label_weight and self.coupling in ("two_models", "separate")
+        if self.density == "adaptive" and two:
             raise ParameterError(
-                "adaptive density of two separate models",
+                f"adaptive density of two models, coupling {self.coupling}",
                 where="fit",
                 remedy="Use density fixed or mcmc, or another coupling",
             )

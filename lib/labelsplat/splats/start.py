@@ -30,10 +30,12 @@ def start_gaussians(
         images, valid, foreground, cameras: as for :func:`labelsplat.splats.fit_gaussians`.
         settings: for their number, the start and the hull.
         rng: scatters them.
-        points: ``[M, 3]`` on the surface, e.g. from COLMAP; None = by ``settings.start``.
+        points: ``[M, 3]`` on the surface, e.g. from COLMAP; None = by ``settings.start``. One that
+            is given several times counts once.
 
     Raises:
-        LabelsplatError: the foregrounds have no common hull, or there are no points.
+        LabelsplatError: the foregrounds have no common hull, or the points are fewer than four
+            or not finite.
     """
     n = settings.gaussians
     if points is None and settings.start == "hull":
@@ -47,12 +49,7 @@ def start_gaussians(
         # The area of the surface, in voxel faces, shared by n discs.
         spacing = side * np.sqrt(len(surface) / n)
     else:
-        surface = _sphere(cameras, n, rng) if points is None else np.asarray(points, float)
-        if surface.ndim != 2 or surface.shape[1] != 3 or len(surface) < 4:
-            raise LabelsplatError(
-                f"points {surface.shape} to start from, wanted at least four of (N, 3)",
-                remedy="Leave them out: the fit then starts from the visual hull",
-            )
+        surface = _sphere(cameras, n, rng) if points is None else _distinct(points)
         side = _typical_spacing(surface)
         spacing = side * np.sqrt(len(surface) / n)
     means = surface[rng.integers(len(surface), size=n)] + rng.uniform(-0.5, 0.5, (n, 3)) * side
@@ -66,6 +63,28 @@ def start_gaussians(
     if settings.harmonics:
         arrays["harmonics"] = np.zeros((n, BANDS[settings.harmonics - 1], 3))
     return Gaussians(**{k: torch.from_numpy(a.astype(np.float32)) for k, a in arrays.items()})
+
+
+def _distinct(points: np.ndarray) -> np.ndarray:
+    """Each of the points once, in the order given; checked."""
+    points = np.asarray(points, float)
+    remedy = "Leave them out: the fit then starts from the visual hull"
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise LabelsplatError(f"points {points.shape} to start from, not (N, 3)", remedy=remedy)
+    lost = int((~np.isfinite(points).all(1)).sum())
+    if lost:
+        raise LabelsplatError(
+            f"{lost} of {len(points)} points to start from are not finite",
+            remedy=f"Drop those. {remedy}",
+        )
+    # Many of one place would bring the typical spacing, and with it the scales, to zero.
+    _, first = np.unique(points, axis=0, return_index=True)
+    if len(first) < 4:
+        raise LabelsplatError(
+            f"{len(first)} different points of {len(points)} to start from, wanted at least four",
+            remedy=remedy,
+        )
+    return points[np.sort(first)]
 
 
 def _sphere(cameras: list[Camera], count: int, rng: np.random.Generator) -> np.ndarray:
