@@ -97,10 +97,19 @@ def true_head(photos: str | Path, truth: str | Path, subject: str, size: int) ->
     return TrueHead(prepared, labels)
 
 
-def predict_labels(net: Any, images: np.ndarray, device: str = "auto") -> np.ndarray:
-    """Most probable class of every pixel, ``[n, H, W, 3]`` uint8 -> ``[n, H, W]`` uint8."""
+def predict_labels(
+    net: Any, images: np.ndarray, device: str = "auto", *, flip: bool = False
+) -> np.ndarray:
+    """Most probable class of every pixel, ``[n, H, W, 3]`` uint8 -> ``[n, H, W]`` uint8.
+
+    Args:
+        net: a parser.
+        images: n photos.
+        device: "auto", "cpu" or "cuda".
+        flip: average with the mirrored image; False wherever arms are compared.
+    """
     parts = [
-        predict(net, images[i : i + 12], flip=False, device=device).argmax(-1)
+        predict(net, images[i : i + 12], flip=flip, device=device).argmax(-1)
         for i in range(0, len(images), 12)
     ]
     return np.concatenate(parts).astype(np.uint8)

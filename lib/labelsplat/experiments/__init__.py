@@ -1,4 +1,8 @@
-"""Experiments: questions beside the line, on heads of the tune set. `make repro` runs none."""
+"""Experiments: questions beside the line, none of which `make repro` runs.
+
+They run on heads of the tune set, but for ``trial_setting``: that one fits the line's own captures,
+and opens the truth of their held-out views to measure the fits by.
+"""
 
 from labelsplat.experiments.corrupt import (
     FLIPS,
@@ -29,9 +33,8 @@ from labelsplat.experiments.methods import (
     model_maps,
     noisy,
     one_hot,
-    vote,
 )
-from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, section
+from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
 from labelsplat.experiments.stage import EXPERIMENTS, report_path, run_experiment
 from labelsplat.experiments.summary import header, mean_interval, miou_interval
 from labelsplat.experiments.tables import experiment_table
@@ -46,6 +49,7 @@ __all__ = [
     "CouplingSettings",
     "Head",
     "NoiseSettings",
+    "Setup",
     "compare_couplings",
     "corrupt",
     "experiment_table",
@@ -77,5 +81,4 @@ __all__ = [
     "run_trial_setting",
     "section",
     "systematic",
-    "vote",
 ]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelsplat.capture import Prepared
 from labelsplat.capture.cameras import Camera
 from labelsplat.splats import Gaussians, freeze
 
@@ -140,6 +141,18 @@ def _posteriors(views, features: np.ndarray) -> np.ndarray:
         rendered[..., 0] += 1 - alpha
         out.append(rendered)
     return np.stack(out)
+
+
+def vote_equally(gaussians: Gaussians, photos: Prepared, soft: np.ndarray) -> np.ndarray:
+    """``[N, K]`` of the plain vote: all views count the same, nothing is damped or sharpened.
+
+    Args:
+        gaussians: the fitted head.
+        photos: its V photos; pixels beyond their edges have no vote.
+        soft: ``[V, H, W, K]`` soft labels; all zeros where a pixel has none.
+    """
+    lift = Lift(gaussians, photos.cameras)
+    return lift.vote(np.asarray(soft, np.float32), photos.valid.astype(np.float32))
 
 
 def ceiling(
