@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from labelsplat.base import LabelsplatError
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.base.layout import Layout
 from labelsplat.capture import Prepared, list_subjects, open_capture, prepare, read_labels
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
 from labelsplat.parsing import arm_checkpoint, load_checkpoint, predict
 
-ARMS = ("baseline", "replay_only", "self_training", "refined", "refined_novel", "oracle")
-"""Nothing added; more steps on the old pool; raw predictions; refined labels; with novel views;
-true labels."""
+ARMS = tuple(ARM_TITLES)
+"""All arms, in the order of the tables."""
 
 CONTROLS = ("baseline", "replay_only")
 """Gains are taken against the better of these."""

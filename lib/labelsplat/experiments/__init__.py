@@ -37,7 +37,7 @@ from labelsplat.experiments.methods import (
 from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
 from labelsplat.experiments.stage import EXPERIMENTS, report_path, run_experiment
 from labelsplat.experiments.summary import header, mean_interval, miou_interval
-from labelsplat.experiments.tables import experiment_table
+from labelsplat.experiments.tables import best_table, experiment_table, noise_findings
 from labelsplat.experiments.trial_setting import run_trial_setting
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Head",
     "NoiseSettings",
     "Setup",
+    "best_table",
     "compare_couplings",
     "corrupt",
     "experiment_table",
@@ -68,6 +69,7 @@ __all__ = [
     "miou_interval",
     "model_maps",
     "noise_examples",
+    "noise_findings",
     "noise_rows",
     "noisy",
     "noisy_labels",
