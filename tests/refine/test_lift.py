@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from labelsplat.capture import Crop, Prepared, orbit_camera
+from labelsplat.labels import IGNORE
 from labelsplat.refine import (
     Lift,
     ceiling,
@@ -153,3 +154,16 @@ def test_the_plain_vote_leaves_out_what_lies_beyond_a_photo(scene):
     np.testing.assert_allclose(found, total / total.sum(1, keepdims=True), atol=2e-5)
     nonsense = np.where(valid[..., None], soft, np.eye(CLASSES)[0]).astype(np.float32)
     np.testing.assert_array_equal(vote_equally(gaussians, photos, nonsense), found)
+
+
+def test_unlabelled_pixels_of_the_truth_have_no_vote(scene):
+    gaussians, cameras, soft, _ = scene
+    truth = soft.argmax(-1).astype(np.uint8)
+    truth[:, :6] = IGNORE
+    lift = Lift(gaussians, cameras)
+    one_hot = np.eye(CLASSES, dtype=np.float32)[np.where(truth == IGNORE, 3, truth)]
+    known = (truth != IGNORE).astype(np.float32)
+    features = lift.run(one_hot, known, 2, damping=1)
+    np.testing.assert_array_equal(lift.run_labels(truth, CLASSES, 2), features)
+    found = ceiling(gaussians, cameras, truth, CLASSES, 2)
+    np.testing.assert_array_equal(found, lift.render(features).argmax(-1))

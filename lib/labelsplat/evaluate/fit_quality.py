@@ -13,10 +13,10 @@ import torch
 from labelsplat.capture import Camera
 from labelsplat.evaluate.arms import TrueHead
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
-from labelsplat.evaluate.labels_quality import CaptureLabels, lift_equally
+from labelsplat.evaluate.labels_quality import CaptureLabels
 from labelsplat.evaluate.numbers import known_mean, number
-from labelsplat.labels import foreground, scores
-from labelsplat.refine import render_posteriors, vote_equally
+from labelsplat.labels import CELEBAMASK, foreground, scores
+from labelsplat.refine import Lift, render_posteriors, vote_equally
 from labelsplat.splats import Gaussians, render, ssim_map
 from labelsplat.splats.backgrounds import solve_affine
 
@@ -126,7 +126,7 @@ def fit_quality(
     lifted = {
         "vote": vote_equally(g, p, labels.votes),
         "lift": g.label_probabilities.cpu().numpy() * labels.factors,
-        "ceiling": lift_equally(g, p.cameras, labels.truth, epochs),
+        "ceiling": Lift(g, p.cameras).run_labels(labels.truth, len(CELEBAMASK), epochs),
     }
     maps = {
         "train": {"raw": labels.raw, "lift": labels.last},
