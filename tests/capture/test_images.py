@@ -1,3 +1,4 @@
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -253,3 +254,23 @@ def test_a_capture_is_prepared_the_same_twice_and_view_by_view(facescape):
     assert first.angles.shape == (6, 2)
     assert first.names == capture.names
     assert first.subject == capture.subject
+
+
+@pytest.mark.parametrize("chosen", [[2, 0], np.array([2, 0]), np.array([True, False, True])])
+def test_only_some_views(tmp_path, smooth, chosen):
+    """Every field that has an entry a view is cut alike; what is the capture's stays."""
+    views = []
+    for i in range(3):
+        Image.fromarray(np.roll(smooth, i, 0)).save(tmp_path / f"{i}.png")
+        views.append(replace(view_of(tmp_path / f"{i}.png"), name=str(i)))
+    whole = replace(prepare(capture_of(*views), 16), angles=np.arange(6.0).reshape(3, 2))
+    part = whole.only(chosen)
+    kept = [0, 2] if np.asarray(chosen).dtype == bool else [2, 0]
+    assert part.names == tuple(str(i) for i in kept) and part.subject == whole.subject
+    for field in fields(whole):
+        if field.name != "subject":
+            own, all_views = getattr(part, field.name), getattr(whole, field.name)
+            assert len(own) == 2 and type(own) is type(all_views)
+            for one, index in zip(own, kept, strict=True):
+                assert one is all_views[index] or np.array_equal(one, all_views[index])
+    assert replace(whole, angles=None).only(chosen).angles is None

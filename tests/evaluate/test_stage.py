@@ -1,5 +1,6 @@
 """The whole stage on a project in miniature, with and without truth."""
 
+import copy
 import csv
 import json
 
@@ -13,17 +14,24 @@ from labelsplat.evaluate import (
     arm_files,
     calibration_table,
     class_table,
+    compare_views,
     evaluate_line,
     fit_label_table,
     fit_table,
     headline_table,
+    join,
     label_table,
+    miou,
+    true_heads,
 )
 from labelsplat.labels import CELEBAMASK, STRATA
+from labelsplat.parsing import load_checkpoint, predict
 
 
-def run(project, rounds):
-    return evaluate_line(project, rounds=rounds, size=24, em_epochs=2, bootstrap=50, device="cpu")
+def run(project, rounds, **more):
+    return evaluate_line(
+        project, rounds=rounds, size=24, em_epochs=2, bootstrap=50, device="cpu", **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +127,28 @@ def test_fit_is_measured_on_heldout_views(found):
         for pools in found["label_miou"].values():
             assert pools.keys() == {"train", "heldout"}
             assert all(0 <= value <= 1 for value in pools.values())
+
+
+def test_mirrored_predictions_enter_the_held_out_labels_alone(found, project, rounds):
+    """Arms are compared without; of the fit, one pool of one labelling changes."""
+    plain, mirrored = found.report, run(project, rounds, flip=True).report
+    net = load_checkpoint(project.baseline).net
+    parts = []
+    for head in true_heads(project.heldout_photos, project.heldout_truth, 24):
+        p = head.photos
+        maps = predict(net, p.images, flip=True, device="cpu").argmax(-1).astype(np.uint8)
+        parts.append(compare_views(p.subject, p.names, p.angles, maps, head.labels))
+    raw = mirrored["fit"]["mean"]["label_miou"]["raw"]
+    assert raw["heldout"] == pytest.approx(miou(join(parts), "all"))
+    assert raw["heldout"] != plain["fit"]["mean"]["label_miou"]["raw"]["heldout"]
+    assert {key: plain[key] for key in plain if key != "fit"} == {
+        key: mirrored[key] for key in mirrored if key != "fit"
+    }
+    old, new = (copy.deepcopy(report["fit"]) for report in (plain, mirrored))
+    for fit in (old, new):
+        for row in (fit["mean"], *fit["subjects"].values()):
+            del row["label_miou"]["raw"]["heldout"]
+    assert old == new
 
 
 def test_numbers_that_stand_in_two_places_are_the_same(found):

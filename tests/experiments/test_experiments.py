@@ -22,6 +22,7 @@ from labelsplat.experiments import (
     METHODS,
     CouplingSettings,
     NoiseSettings,
+    Setup,
     experiment_table,
     head_names,
     labelled_views,
@@ -183,8 +184,9 @@ def test_true_labels_are_lifted_well_and_views_without_labels_have_no_say(line: 
         "label_noise",
     )  # fmt: skip
     subject = head_names(line, 1)[0]
-    fit, refine = FitSettings(**FIT | {"iterations": 40}), RefineSettings()
-    found = noise_head(line, subject, 0, "pixels", settings, fit, refine, SIZE, 0, "cpu")
+    fit = FitSettings(**FIT | {"iterations": 40})
+    setup = Setup(line, SIZE, 0, "cpu", 5, 1, fit, RefineSettings())
+    found = noise_head(setup, "pixels", settings, 0, subject)
     assert miou(found[0.0, 11, "noisy"], "all") == miou(found[0.0, 3, "noisy"], "all") == 1
     all_views, few = found[0.0, 11, "lift"], found[0.0, 3, "lift"]
     assert miou(all_views, "all") > miou(few, "all") > 0.2
@@ -301,8 +303,6 @@ def test_rows_need_at_least_the_views_they_ask_for(line: Layout):
     settings = section(
         NoiseSettings, {**SETTINGS["label_noise"], "labelled_views": [12]}, "label_noise"
     )
+    setup = Setup(line, SIZE, 0, "cpu", 5, 1, FitSettings(**FIT), RefineSettings(**REFINE))
     with pytest.raises(ParameterError, match="12 labelled views of 11"):
-        noise_rows(
-            line, "pixels", settings, FitSettings(**FIT), RefineSettings(**REFINE), size=SIZE,
-            seed=0, device="cpu", draws=5, processes=1,
-        )  # fmt: skip
+        noise_rows(setup, "pixels", settings)

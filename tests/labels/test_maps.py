@@ -10,6 +10,7 @@ from labelsplat.base import LabelsplatError
 from labelsplat.labels import (
     CELEBAMASK,
     IGNORE,
+    foreground,
     read_label_map,
     write_label_map,
     write_vocabulary,
@@ -21,6 +22,12 @@ def labels():
     out = np.random.default_rng(0).integers(0, 19, (13, 17)).astype(np.uint8)
     out[0] = IGNORE
     return out
+
+
+def test_foreground_is_neither_background_nor_unlabelled():
+    labels = np.array([[0, 1, 18], [IGNORE, 0, 7]], np.uint8)
+    assert foreground(labels).tolist() == [[False, True, True], [False, False, True]]
+    assert np.array_equal(foreground(labels[None])[0], foreground(labels))
 
 
 def test_round_trip(tmp_path, labels):

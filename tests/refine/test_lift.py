@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from labelsplat.capture import orbit_camera
-from labelsplat.refine import Lift, ceiling, confidence, frontalness, render_posteriors
+from labelsplat.capture import Crop, Prepared, orbit_camera
+from labelsplat.labels import IGNORE
+from labelsplat.refine import (
+    Lift,
+    ceiling,
+    confidence,
+    frontalness,
+    render_posteriors,
+    vote_equally,
+)
 from labelsplat.splats import Gaussians
 
 CLASSES = 4
@@ -129,3 +137,33 @@ def test_frontalness_falls_with_the_angle_and_has_a_floor_behind():
 def test_confidence_is_the_best_class_to_a_power(scene):
     soft = scene[2]
     np.testing.assert_allclose(confidence(soft, 2), soft.max(-1) ** 2, rtol=1e-6)
+
+
+def test_the_plain_vote_leaves_out_what_lies_beyond_a_photo(scene):
+    """All views count the same; a pixel that no photo has seen has no vote, whatever it says."""
+    gaussians, cameras, soft, _ = scene
+    valid = np.ones(soft.shape[:3], bool)
+    valid[0, :, 9:] = valid[2, :5] = False
+    photos = Prepared(
+        "a", ("0", "1", "2"), np.zeros((*valid.shape, 3), np.uint8), valid, cameras, None,
+        (Crop(16, 16, 0, 0, 16, 16, 16),) * 3,
+    )  # fmt: skip
+    found = vote_equally(gaussians, photos, soft)
+    blending = dense_weights(Lift(gaussians, cameras), len(gaussians))
+    total = np.einsum("vhwn,vhwk->nk", blending * valid[..., None], soft.astype(float)) + 1e-7
+    np.testing.assert_allclose(found, total / total.sum(1, keepdims=True), atol=2e-5)
+    nonsense = np.where(valid[..., None], soft, np.eye(CLASSES)[0]).astype(np.float32)
+    np.testing.assert_array_equal(vote_equally(gaussians, photos, nonsense), found)
+
+
+def test_unlabelled_pixels_of_the_truth_have_no_vote(scene):
+    gaussians, cameras, soft, _ = scene
+    truth = soft.argmax(-1).astype(np.uint8)
+    truth[:, :6] = IGNORE
+    lift = Lift(gaussians, cameras)
+    one_hot = np.eye(CLASSES, dtype=np.float32)[np.where(truth == IGNORE, 3, truth)]
+    known = (truth != IGNORE).astype(np.float32)
+    features = lift.run(one_hot, known, 2, damping=1)
+    np.testing.assert_array_equal(lift.run_labels(truth, CLASSES, 2), features)
+    found = ceiling(gaussians, cameras, truth, CLASSES, 2)
+    np.testing.assert_array_equal(found, lift.render(features).argmax(-1))

@@ -14,10 +14,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.base.files import write_json
 from labelsplat.report.front import PAGE_BYTES, front_page, used_profile, write_front_page
 from labelsplat.report.front_geometry import read_geometry
-from labelsplat.report.front_numbers import Metrics, gates, headline_rows, percent, score, signed
+from labelsplat.report.front_numbers import (
+    ARM_MEANINGS,
+    ARMS,
+    Metrics,
+    gates,
+    headline_rows,
+    percent,
+    score,
+    signed,
+)
 from labelsplat.report.front_words import answer, findings
 from labelsplat.report.html import loaded_addresses
 from labelsplat.report.params import default_params, profile_text
@@ -46,6 +56,14 @@ def draw(layout, name, size):
     layout.figures.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     Image.fromarray(noise).save(layout.figures / f"{name}.png")
+
+
+def test_arms_are_called_here_what_they_are_called_everywhere(layout):
+    assert {arm: name.lower() for arm, name in ARMS.items()} == ARM_TITLES
+    assert ARM_MEANINGS.keys() == ARM_TITLES.keys()
+    page = text_of(front_page(layout))
+    assert " ".join(ARMS.values()) in page
+    assert f"against the better of {ARMS['baseline']} and {ARMS['replay_only']} ." in page
 
 
 def test_every_score_of_every_arm_is_shown(layout, sample):

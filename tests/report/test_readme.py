@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from labelsplat.base import read_json
 from labelsplat.base.layout import Layout
+from labelsplat.experiments import report_path
 from labelsplat.report import front
 from labelsplat.report.front import BEGIN, END, readme_table, update_readme, with_headline
 
@@ -96,3 +98,26 @@ def test_names_in_python_examples_exist(text):
         for module, names in re.findall(r"from (labelsplat[\w.]*) import (.+)", block):
             for name in names.split(","):
                 assert hasattr(importlib.import_module(module), name.strip())
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("pixels", "fitted label models bore random errors better"),
+        ("flips", "fitted label models bore random errors better"),
+        ("systematic", "the lift those that grow with the pose"),
+    ],
+)
+def test_what_it_says_of_label_noise_was_measured(text, kind, sentence):
+    """Reworded or measured anew, words and scores must still say the same."""
+    assert sentence in text
+    scores: dict[tuple, dict[str, float]] = {}
+    for row in read_json(report_path(Layout(REPO), f"noise@{kind}"))["rows"]:
+        scores.setdefault((row["rate"], row["labelled_views"]), {})[row["method"]] = row["miou"]
+    assert len(scores) > 2
+    for condition, found in scores.items():
+        fitted = max(found["joint"], found["two_models"])
+        if kind == "systematic":
+            assert found["lift"] > max(fitted, found["vote"]), condition
+        else:
+            assert fitted > found["lift"], condition

@@ -73,6 +73,11 @@ def test_colourise_and_differences(labels):
     assert (found[right & (labels == 0)] == 255).all()
 
 
+def test_what_has_no_label_is_not_tinted():
+    truth = np.array([[0, 1, IGNORE]], np.uint8)
+    assert viz.differences(truth, truth)[0, :, 0].tolist() == [255, 225, 255]
+
+
 def test_sheet_shows_each_pixel_once(photo):
     photo = photo[:, :16]
     figure = viz.label_sheet([[photo, None], [None, photo[::-1]]], ["a\nb", "c"], ["x", "y"])

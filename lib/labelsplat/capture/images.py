@@ -6,7 +6,8 @@ FaceScape's) do not apply it either.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -62,6 +63,23 @@ class Prepared:
     cameras: list[Camera]
     angles: np.ndarray | None
     crops: tuple[Crop, ...]
+
+    def only(self, chosen: Sequence[int] | np.ndarray) -> Prepared:
+        """Some of the views.
+
+        Args:
+            chosen: their indices, in the order wanted, or ``[V]`` bool.
+        """
+        kept = np.arange(len(self.names))[np.asarray(chosen)]
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in kept),
+            images=self.images[kept],
+            valid=self.valid[kept],
+            cameras=[self.cameras[i] for i in kept],
+            angles=None if self.angles is None else self.angles[kept],
+            crops=tuple(self.crops[i] for i in kept),
+        )
 
 
 def load_photo(view: View) -> np.ndarray:

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from labelsplat.base import LabelsplatError
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.base.layout import Layout
 from labelsplat.capture import Prepared, list_subjects, open_capture, prepare, read_labels
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
 from labelsplat.parsing import arm_checkpoint, load_checkpoint, predict
 
-ARMS = ("baseline", "replay_only", "self_training", "refined", "refined_novel", "oracle")
-"""Nothing added; more steps on the old pool; raw predictions; refined labels; with novel views;
-true labels."""
+ARMS = tuple(ARM_TITLES)
+"""All arms, in the order of the tables."""
 
 CONTROLS = ("baseline", "replay_only")
 """Gains are taken against the better of these."""
@@ -97,10 +97,19 @@ def true_head(photos: str | Path, truth: str | Path, subject: str, size: int) ->
     return TrueHead(prepared, labels)
 
 
-def predict_labels(net: Any, images: np.ndarray, device: str = "auto") -> np.ndarray:
-    """Most probable class of every pixel, ``[n, H, W, 3]`` uint8 -> ``[n, H, W]`` uint8."""
+def predict_labels(
+    net: Any, images: np.ndarray, device: str = "auto", *, flip: bool = False
+) -> np.ndarray:
+    """Most probable class of every pixel, ``[n, H, W, 3]`` uint8 -> ``[n, H, W]`` uint8.
+
+    Args:
+        net: a parser.
+        images: n photos.
+        device: "auto", "cpu" or "cuda".
+        flip: average with the mirrored image; False wherever arms are compared.
+    """
     parts = [
-        predict(net, images[i : i + 12], flip=False, device=device).argmax(-1)
+        predict(net, images[i : i + 12], flip=flip, device=device).argmax(-1)
         for i in range(0, len(images), 12)
     ]
     return np.concatenate(parts).astype(np.uint8)

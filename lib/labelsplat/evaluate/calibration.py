@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from labelsplat.labels import IGNORE
+from labelsplat.labels import IGNORE, foreground
 
 BINS = 10
 
@@ -33,7 +33,8 @@ def calibrate(
     labels: np.ndarray, truth: np.ndarray, measures: Mapping[str, np.ndarray]
 ) -> Calibration:
     """Gather the pixels of label maps ``[V, H, W]`` with truth and measures of the same shape."""
-    counts = (labels != IGNORE) & (truth != IGNORE) & ((labels != 0) | (truth != 0))
+    known = (labels != IGNORE) & (truth != IGNORE)
+    counts = known & (foreground(labels) | foreground(truth))
     found = {name: np.asarray(values)[counts] for name, values in measures.items()}
     return Calibration((labels == truth)[counts], found)
 

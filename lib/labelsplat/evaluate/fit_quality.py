@@ -13,15 +13,17 @@ import torch
 from labelsplat.capture import Camera
 from labelsplat.evaluate.arms import TrueHead
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
-from labelsplat.evaluate.labels_quality import CaptureLabels, lift_equally
-from labelsplat.labels import scores
-from labelsplat.refine import Lift, render_posteriors
+from labelsplat.evaluate.labels_quality import CaptureLabels
+from labelsplat.evaluate.numbers import known_mean, number
+from labelsplat.labels import CELEBAMASK, foreground, scores
+from labelsplat.refine import Lift, render_posteriors, vote_equally
 from labelsplat.splats import Gaussians, render, ssim_map
 from labelsplat.splats.backgrounds import solve_affine
 
 LABELLINGS = ("raw", "vote", "lift", "ceiling")
-"""raw: the baseline's predictions. vote: the last round's, lifted with all views equal and not
-sharpened. lift: weighted and sharpened, as the line does it. ceiling: lifted truth."""
+"""raw: the baseline's predictions, made in one way in both pools. vote: the last round's, lifted
+with all views equal and not sharpened. lift: weighted and sharpened, as the line does it. ceiling:
+lifted truth."""
 
 POOLS = ("train", "heldout")
 """The views that were fitted, and further views of the same heads."""
@@ -29,7 +31,7 @@ POOLS = ("train", "heldout")
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike drawn and photographed heads are, mean over views.
+    """How alike drawn and photographed heads are, mean over views; NaN where no view shows one.
 
     Attributes:
         psnr: dB over the true foreground.
@@ -93,11 +95,14 @@ def likeness(
         cameras: V cameras.
         images: ``[V, H, W, 3]`` uint8.
         masks: ``[V, H, W]`` bool, the true foreground.
+
+    Returns:
+        Means over the views that show the head; NaN where none does.
     """
     with torch.no_grad():
         colours = render(gaussians, list(cameras)).features.cpu().numpy()
     found = [compare_head(c, i / 255, m) for c, i, m in zip(colours, images, masks, strict=True)]
-    return Likeness(_mean([f.psnr for f in found]) or math.nan, _mean([f.ssim for f in found]) or 0)
+    return Likeness(known_mean(f.psnr for f in found), known_mean(f.ssim for f in found))
 
 
 def fit_quality(
@@ -112,15 +117,16 @@ def fit_quality(
         labels: of its capture views, truth included.
         heldout: its held-out views.
         epochs: sharpening steps when true labels are lifted.
-        predict: the baseline: images ``[V, H, W, 3]`` uint8 to labels ``[V, H, W]``.
+        predict: the baseline: images ``[V, H, W, 3]`` uint8 to labels ``[V, H, W]``, in the way
+            in which ``labels.raw`` was predicted.
     """
     if labels.truth is None:
         raise ValueError("a fit is measured where truth is known")
     g, p, h = labels.gaussians, labels.photos, heldout.photos
     lifted = {
-        "vote": plain_vote(g, p.cameras, labels.votes),
+        "vote": vote_equally(g, p, labels.votes),
         "lift": g.label_probabilities.cpu().numpy() * labels.factors,
-        "ceiling": lift_equally(g, p.cameras, labels.truth, epochs),
+        "ceiling": Lift(g, p.cameras).run_labels(labels.truth, len(CELEBAMASK), epochs),
     }
     maps = {
         "train": {"raw": labels.raw, "lift": labels.last},
@@ -141,16 +147,10 @@ def fit_quality(
             for name in LABELLINGS
         }
     alike = {
-        pool: likeness(g, photos[pool].cameras, photos[pool].images, truths[pool] != 0)
+        pool: likeness(g, photos[pool].cameras, photos[pool].images, foreground(truths[pool]))
         for pool in POOLS
     }
     return FitQuality(p.subject, len(g), alike, found)
-
-
-def plain_vote(gaussians: Gaussians, cameras: list[Camera], votes: np.ndarray) -> np.ndarray:
-    """``[N, K]``: soft labels ``[V, H, W, K]`` lifted with all views equal, not sharpened."""
-    equal = np.ones(votes.shape[:3], np.float32)
-    return Lift(gaussians, cameras).vote(np.asarray(votes, np.float32), equal)
 
 
 def summarise_fit(fits: Sequence[FitQuality]) -> dict[str, Any] | None:
@@ -163,23 +163,23 @@ def summarise_fit(fits: Sequence[FitQuality]) -> dict[str, Any] | None:
     }
     return {
         "mean": {
-            "psnr": _mean([f.likeness["train"].psnr for f in fits]),
-            "ssim": _mean([f.likeness["train"].ssim for f in fits]),
-            "gaussians": _mean([float(f.gaussians) for f in fits]),
+            "psnr": number(known_mean(f.likeness["train"].psnr for f in fits)),
+            "ssim": number(known_mean(f.likeness["train"].ssim for f in fits)),
+            "gaussians": number(known_mean(f.gaussians for f in fits)),
             "heldout": {
-                "psnr": _mean([f.likeness["heldout"].psnr for f in fits]),
-                "ssim": _mean([f.likeness["heldout"].ssim for f in fits]),
+                "psnr": number(known_mean(f.likeness["heldout"].psnr for f in fits)),
+                "ssim": number(known_mean(f.likeness["heldout"].ssim for f in fits)),
             },
             "label_miou": _label_miou(pooled),
         },
         "subjects": {
             f.subject: {
-                "psnr": _finite(f.likeness["train"].psnr),
-                "ssim": _finite(f.likeness["train"].ssim),
+                "psnr": number(f.likeness["train"].psnr),
+                "ssim": number(f.likeness["train"].ssim),
                 "gaussians": f.gaussians,
                 "heldout": {
-                    "psnr": _finite(f.likeness["heldout"].psnr),
-                    "ssim": _finite(f.likeness["heldout"].ssim),
+                    "psnr": number(f.likeness["heldout"].psnr),
+                    "ssim": number(f.likeness["heldout"].ssim),
                 },
                 "label_miou": _label_miou(f.labels),
             }
@@ -194,15 +194,6 @@ def _label_miou(
     """``{labelling: {pool: mIoU}}`` in the stratum "all"."""
 
     def miou(views: ViewConfusions) -> float | None:
-        return _finite(scores(views.total("all"), views.vocabulary).miou)
+        return number(scores(views.total("all"), views.vocabulary).miou)
 
     return {name: {pool: miou(labels[pool][name]) for pool in POOLS} for name in LABELLINGS}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    known = [v for v in values if math.isfinite(v)]
-    return float(np.mean(known)) if known else None

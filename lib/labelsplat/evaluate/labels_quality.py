@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,7 +172,7 @@ def agreement(labels: CaptureLabels, epochs: int) -> dict[str, ViewConfusions]:
     for name, maps in (("raw", labels.raw), ("refined", labels.last)):
         rendered = np.zeros_like(maps)
         for k, half in enumerate(halves):
-            features = _lift_equally(lifts[k], maps[half], epochs)
+            features = lifts[k].run_labels(maps[half], len(CELEBAMASK), epochs)
             rendered[halves[1 - k]] = lifts[1 - k].render(features).argmax(-1)
         out[name] = compare_views(p.subject, p.names, p.angles, rendered, maps)
     return out
@@ -186,16 +186,3 @@ def share_agreeing(views: ViewConfusions, stratum: str) -> float | None:
     matrix = views.total(stratum)
     seen = matrix.sum() - matrix[0, 0]
     return float((np.trace(matrix) - matrix[0, 0]) / seen) if seen else None
-
-
-def _lift_equally(lift: Lift, maps: np.ndarray, epochs: int) -> np.ndarray:
-    known = maps != IGNORE
-    one_hot = np.eye(len(CELEBAMASK), dtype=np.float32)[np.where(known, maps, 0)]
-    return lift.run(one_hot, known.astype(np.float32), epochs, damping=1)
-
-
-def lift_equally(
-    gaussians: Gaussians, cameras: Sequence[Any], maps: np.ndarray, epochs: int
-) -> np.ndarray:
-    """Label maps ``[V, H, W]`` lifted with equal weights: ``[N, K]``; 255 has no vote."""
-    return _lift_equally(Lift(gaussians, list(cameras)), maps, epochs)

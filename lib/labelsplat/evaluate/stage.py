@@ -1,4 +1,4 @@
-"""The judgement: beside the oracle's fine-tune the one stage that reads the truth of test heads."""
+"""The judgement: the one stage of the line that reads the truth of test and held-out views."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def evaluate_line(
     size: int,
     em_epochs: int = 6,
     blend_power: float = 4.0,
+    flip: bool = False,
     bootstrap: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -83,6 +84,9 @@ def evaluate_line(
         em_epochs: sharpening steps where this stage lifts labels itself (held-out views,
             agreement).
         blend_power: by which later rounds blend with the first one's predictions.
+        flip: whether the baseline's labels of held-out views are averaged with the mirrored image,
+            as the predict stage (``predict.flip``) did with those of the fitted views. Arms are
+            compared without.
         bootstrap: resamples of the identities.
         seed: of the resamples.
         device: "auto", "cpu" or "cuda".
@@ -110,7 +114,7 @@ def evaluate_line(
         size,
         em_epochs,
         blend_power,
-        lambda images: predict_labels(baseline, images, device),
+        lambda images: predict_labels(baseline, images, device, flip=flip),
         say,
     )
     labels = _join_by_name(captures.counts)

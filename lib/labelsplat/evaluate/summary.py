@@ -12,6 +12,7 @@ from labelsplat.evaluate.arms import CONTROLS
 from labelsplat.evaluate.bootstrap import draw_identities, interval, resampled_miou
 from labelsplat.evaluate.confusions import ViewConfusions
 from labelsplat.evaluate.labels_quality import share_agreeing
+from labelsplat.evaluate.numbers import known_mean, number
 from labelsplat.labels import CELEBAMASK, STRATA, Scores, Vocabulary, scores
 
 LEAST_GAP = 0.02
@@ -43,11 +44,6 @@ class Resamples:
         if self.counts is None:
             return np.full(1, np.nan)
         return resampled_miou(views.by_identity(stratum), self.counts, views.vocabulary)
-
-
-def number(value: float | None) -> float | None:
-    """A float as JSON can hold it: None in place of NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def bounds(samples: np.ndarray) -> dict[str, float | None]:
@@ -89,8 +85,8 @@ def part_scores(found: Scores) -> dict[str, dict[str, float | None]]:
     """``{part: {"iou", "f1"}}`` of :data:`PARTS`: means over those classes that truth has."""
     return {
         part: {
-            "iou": _mean([found.iou_per_class[name] for name in names]),
-            "f1": _mean([found.f1_per_class[name] for name in names]),
+            "iou": number(known_mean(found.iou_per_class[name] for name in names)),
+            "f1": number(known_mean(found.f1_per_class[name] for name in names)),
         }
         for part, names in PARTS.items()
     }
@@ -261,8 +257,3 @@ def sample_confusion(
         for predicted, times in zip(vocabulary.classes, share, strict=True):
             out += [(actual, predicted)] * int(times)
     return out
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    known = [v for v in values if math.isfinite(v)]
-    return float(np.mean(known)) if known else None

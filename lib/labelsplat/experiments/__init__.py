@@ -1,4 +1,8 @@
-"""Experiments: questions beside the line, on heads of the tune set. `make repro` runs none."""
+"""Experiments: questions beside the line, none of which `make repro` runs.
+
+They run on heads of the tune set, but for ``trial_setting``: that one fits the line's own captures,
+and opens the truth of their held-out views to measure the fits by.
+"""
 
 from labelsplat.experiments.corrupt import (
     FLIPS,
@@ -29,12 +33,11 @@ from labelsplat.experiments.methods import (
     model_maps,
     noisy,
     one_hot,
-    vote,
 )
-from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, section
+from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
 from labelsplat.experiments.stage import EXPERIMENTS, report_path, run_experiment
 from labelsplat.experiments.summary import header, mean_interval, miou_interval
-from labelsplat.experiments.tables import experiment_table
+from labelsplat.experiments.tables import best_table, experiment_table, noise_findings
 from labelsplat.experiments.trial_setting import run_trial_setting
 
 __all__ = [
@@ -46,6 +49,8 @@ __all__ = [
     "CouplingSettings",
     "Head",
     "NoiseSettings",
+    "Setup",
+    "best_table",
     "compare_couplings",
     "corrupt",
     "experiment_table",
@@ -64,6 +69,7 @@ __all__ = [
     "miou_interval",
     "model_maps",
     "noise_examples",
+    "noise_findings",
     "noise_rows",
     "noisy",
     "noisy_labels",
@@ -77,5 +83,4 @@ __all__ = [
     "run_trial_setting",
     "section",
     "systematic",
-    "vote",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from labelsplat.base import ParameterError
-from labelsplat.labels import CELEBAMASK, IGNORE
+from labelsplat.labels import CELEBAMASK, IGNORE, foreground
 
 FLIPS = {
     "skin": "hair",
@@ -238,11 +238,6 @@ def growth(angle: np.ndarray) -> np.ndarray:
 def off_front(angles: np.ndarray) -> np.ndarray:
     """Degrees between cameras at ``angles`` (``[V, 2]`` yaw and pitch, degrees) and the front."""
     return np.degrees(np.arccos(np.clip(_directions(angles)[:, 2], -1, 1)))
-
-
-def foreground(labels: np.ndarray) -> np.ndarray:
-    """Where label maps show the person: neither background nor unlabelled."""
-    return (labels != 0) & (labels != IGNORE)
 
 
 def present(labels: np.ndarray) -> np.ndarray:

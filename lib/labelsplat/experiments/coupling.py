@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import run_jobs
 from labelsplat.evaluate import ViewConfusions, compare_views, join, likeness
 from labelsplat.experiments.heads import Head, head_names, read_head
 from labelsplat.experiments.methods import fit_labels, lifted, lifted_maps, model_maps
-from labelsplat.experiments.settings import CouplingSettings
+from labelsplat.experiments.settings import CouplingSettings, Setup
 from labelsplat.experiments.summary import mean_interval, miou_interval
-from labelsplat.refine import RefineSettings
+from labelsplat.labels import foreground
 from labelsplat.splats import FitSettings
 
 
@@ -38,77 +37,57 @@ class Coupled:
 
 
 def compare_couplings(
-    layout: Layout,
-    settings: CouplingSettings,
-    fit: FitSettings,
-    refine: RefineSettings,
-    *,
-    size: int,
-    seed: int,
-    device: str,
-    draws: int,
-    processes: int,
+    setup: Setup, settings: CouplingSettings
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Fit every head with every coupling.
 
     Args:
-        layout: the line's tree.
-        settings: heads, couplings, iterations.
-        fit: of the line; iterations and labels are set by ``settings``.
-        refine: of the line.
-        size: pixels.
-        seed: of fits and bootstrap.
-        device: "auto", "cpu" or "cuda".
-        draws: resamples of the heads for each interval.
-        processes: fits at a time; 0 = one a core. Seconds are of fits that ran so side by side.
+        setup: of the experiment, its fit and lift the line's. Seconds are of fits that ran side by
+            side, as many as it has processes.
+        settings: heads, couplings, and the iterations and label weight of every fit.
 
     Returns:
         ``{coupling: {figure: {mean, low, high}}}`` with the figures ``label_miou_train``,
         ``label_miou_heldout``, ``lift_miou_train``, ``lift_miou_heldout``, ``psnr_heldout`` (dB)
         and ``seconds``. mIoU is of all heads' pixels together, the others are means over heads.
     """
-    subjects = head_names(layout, settings.heads)
-    fit = replace(fit, iterations=settings.iterations, label_weight=settings.label_weight)
+    subjects = head_names(setup.layout, settings.heads)
+    fit = replace(setup.fit, iterations=settings.iterations, label_weight=settings.label_weight)
     jobs = [
-        (layout, subject, replace(fit, coupling=coupling), refine, size, seed, device)
+        (replace(setup, fit=replace(fit, coupling=coupling)), subject)
         for coupling in settings.couplings
         for subject in subjects
     ]
-    done: list[Coupled] = run_jobs(couple_head, jobs, processes=processes, description="couplings")
+    done: list[Coupled] = run_jobs(
+        couple_head, jobs, processes=setup.processes, description="couplings"
+    )
     out: dict[str, Any] = {}
     for i, coupling in enumerate(settings.couplings):
         own = done[i * len(subjects) : (i + 1) * len(subjects)]
         out[coupling] = {
             **{
                 name.replace("_", "_miou_"): miou_interval(
-                    join([one.labels[name] for one in own]), draws, seed
+                    join([one.labels[name] for one in own]), setup.draws, setup.seed
                 )
                 for name in own[0].labels
             },
-            "psnr_heldout": mean_interval([one.psnr for one in own], draws, seed),
-            "seconds": mean_interval([one.seconds for one in own], draws, seed),
+            "psnr_heldout": mean_interval([one.psnr for one in own], setup.draws, setup.seed),
+            "seconds": mean_interval([one.seconds for one in own], setup.draws, setup.seed),
         }
     return out
 
 
-def couple_head(
-    layout: Layout,
-    subject: str,
-    fit: FitSettings,
-    refine: RefineSettings,
-    size: int,
-    seed: int,
-    device: str,
-) -> Coupled:
-    """One head of :func:`compare_couplings`."""
-    head = read_head(layout, subject, size)
+def couple_head(setup: Setup, subject: str) -> Coupled:
+    """One head of :func:`compare_couplings`, fitted with the coupling of ``setup.fit``."""
+    head = read_head(setup.layout, subject, setup.size)
     all_views = np.ones(len(head.soft), bool)
-    _warm_up(head, fit, device)
+    _warm_up(head, setup.fit, setup.device)
     done = fit_labels(
-        head.photos, head.foreground, head.soft, all_views, fit, seed=seed, device=device
-    )
+        head.photos, head.foreground, head.soft, all_views, setup.fit, seed=setup.seed,
+        device=setup.device,
+    )  # fmt: skip
     photos = replace(head.photos, cameras=done.cameras)
-    features = lifted(done.gaussians, photos, head.soft, all_views, refine)
+    features = lifted(done.gaussians, photos, head.soft, all_views, setup.refine)
     labels = {}
     for pool, views, truth in (
         ("train", photos, head.train.labels),
@@ -123,7 +102,7 @@ def couple_head(
                 subject, views.names, views.angles, found, truth
             )
     unseen, truth = head.heldout.photos, head.heldout.labels
-    alike = likeness(done.gaussians, unseen.cameras, unseen.images, truth != 0)
+    alike = likeness(done.gaussians, unseen.cameras, unseen.images, foreground(truth))
     return Coupled(labels, alike.psnr, done.seconds)
 
 

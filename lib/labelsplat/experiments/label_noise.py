@@ -28,58 +28,35 @@ from labelsplat.experiments.methods import (
     model_maps,
     noisy,
     one_hot,
-    vote,
 )
-from labelsplat.experiments.settings import NoiseSettings
+from labelsplat.experiments.settings import NoiseSettings, Setup
 from labelsplat.experiments.summary import miou_interval
-from labelsplat.refine import RefineSettings
-from labelsplat.splats import FitSettings
+from labelsplat.refine import vote_equally
 
 Found = dict[tuple[float, int, str], ViewConfusions]
 """Counts of one head by (rate, labelled views, method)."""
 
 
-def noise_rows(
-    layout: Layout,
-    kind: str,
-    settings: NoiseSettings,
-    fit: FitSettings,
-    refine: RefineSettings,
-    *,
-    size: int,
-    seed: int,
-    device: str,
-    draws: int,
-    processes: int,
-) -> list[dict[str, Any]]:
+def noise_rows(setup: Setup, kind: str, settings: NoiseSettings) -> list[dict[str, Any]]:
     """One kind of corruption at all rates, by all methods.
 
     Args:
-        layout: the line's tree.
+        setup: of the experiment, its fit and lift the line's.
         kind: key of :data:`labelsplat.experiments.KINDS`.
-        settings: heads, rates, methods.
-        fit: of the line; iterations and labels are set by ``settings``.
-        refine: of the line.
-        size: pixels.
-        seed: of corruption, fits and bootstrap.
-        device: "auto", "cpu" or "cuda".
-        draws: resamples of the heads for each interval.
-        processes: heads at a time; 0 = one a core.
+        settings: heads, rates, methods, and the iterations and label weight of every fit.
 
     Returns:
         rows ``{kind, rate, labelled_views, method, miou, low, high}``: mIoU (stratum "all") in the
         photographed views against true labels. Rows of ``noisy`` count the labelled views alone.
     """
-    fit = replace(fit, iterations=settings.iterations)
-    jobs = [
-        (layout, subject, number, kind, settings, fit, refine, size, seed, device)
-        for number, subject in enumerate(head_names(layout, settings.heads))
-    ]
-    found: list[Found] = run_jobs(noise_head, jobs, processes=processes, description=kind)
+    own = replace(setup, fit=replace(setup.fit, iterations=settings.iterations))
+    subjects = head_names(setup.layout, settings.heads)
+    jobs = [(own, kind, settings, number, subject) for number, subject in enumerate(subjects)]
+    found: list[Found] = run_jobs(noise_head, jobs, processes=setup.processes, description=kind)
     rows = []
     for rate, count, method in found[0]:
         views = join([one[rate, count, method] for one in found])
-        score = miou_interval(views, draws, seed)
+        score = miou_interval(views, setup.draws, setup.seed)
         rows.append(
             {
                 "kind": kind, "rate": rate, "labelled_views": count, "method": method,
@@ -90,41 +67,31 @@ def noise_rows(
 
 
 def noise_head(
-    layout: Layout,
-    subject: str,
-    number: int,
-    kind: str,
-    settings: NoiseSettings,
-    fit: FitSettings,
-    refine: RefineSettings,
-    size: int,
-    seed: int,
-    device: str,
+    setup: Setup, kind: str, settings: NoiseSettings, number: int, subject: str
 ) -> Found:
     """One head of :func:`noise_rows`, the ``number``-th; its colour geometry is fitted once."""
-    head = read_head(layout, subject, size)
+    by = {"seed": setup.seed, "device": setup.device}
+    head = read_head(setup.layout, subject, setup.size)
     colours = None
     if set(settings.methods) & {"vote", "lift"}:
-        colours = fit_colours(head.photos, head.foreground, fit, seed=seed, device=device)
+        colours = fit_colours(head.photos, head.foreground, setup.fit, **by)
     found: Found = {}
     for rate, count in settings.conditions:
-        labels, given = noisy_labels(head, number, kind, rate, count, seed)
+        labels, given = noisy_labels(head, number, kind, rate, count, setup.seed)
         soft = one_hot(labels)
         for method in settings.methods:
             if method == "noisy":
                 maps = noisy(labels, given)
             elif method in FITTED:
-                model = replace(fit, coupling=method, label_weight=settings.label_weight)
-                done = fit_labels(
-                    head.photos, head.foreground, soft, given, model, seed=seed, device=device
-                )
+                model = replace(setup.fit, coupling=method, label_weight=settings.label_weight)
+                done = fit_labels(head.photos, head.foreground, soft, given, model, **by)
                 maps = model_maps(done, done.cameras)
             else:
                 photos = replace(head.photos, cameras=colours.cameras)
                 if method == "vote":
-                    features = vote(colours.gaussians, photos, soft, given)
+                    features = vote_equally(colours.gaussians, photos.only(given), soft[given])
                 else:
-                    features = lifted(colours.gaussians, photos, soft, given, refine)
+                    features = lifted(colours.gaussians, photos, soft, given, setup.refine)
                 maps = lifted_maps(colours.gaussians, features, photos.cameras)
             found[rate, count, method] = compare_views(
                 subject, head.photos.names, head.photos.angles, maps, head.train.labels

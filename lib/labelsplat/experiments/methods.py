@@ -19,7 +19,7 @@ import numpy as np
 
 from labelsplat.capture import Camera, Prepared
 from labelsplat.labels import CELEBAMASK, IGNORE
-from labelsplat.refine import Lift, RefineSettings, lift_subject, render_posteriors
+from labelsplat.refine import RefineSettings, lift_subject, render_posteriors
 from labelsplat.splats import Fit, FitSettings, Gaussians, fit_gaussians, model_posteriors
 
 METHODS = ("noisy", "vote", "lift", "joint", "two_models")
@@ -38,34 +38,6 @@ def noisy(labels: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.where(given[:, None, None], labels, IGNORE).astype(np.uint8)
 
 
-def only(photos: Prepared, given: np.ndarray) -> Prepared:
-    """The photos of the views that are ``given`` ([V] bool)."""
-    kept = np.flatnonzero(given)
-    return replace(
-        photos,
-        names=tuple(photos.names[i] for i in kept),
-        images=photos.images[kept],
-        valid=photos.valid[kept],
-        cameras=[photos.cameras[i] for i in kept],
-        angles=None if photos.angles is None else photos.angles[kept],
-        crops=tuple(photos.crops[i] for i in kept),
-    )
-
-
-def vote(gaussians: Gaussians, photos: Prepared, soft: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """``[N, K]`` of a vote in which all labelled views count the same.
-
-    Args:
-        gaussians: the fitted head.
-        photos: its V photos.
-        soft: ``[V, H, W, K]`` soft labels; those of views that are not given are ignored.
-        given: ``[V]`` bool, the labelled views.
-    """
-    part = only(photos, given)
-    lift = Lift(gaussians, part.cameras)
-    return lift.vote(np.asarray(soft[given], np.float32), part.valid.astype(np.float32))
-
-
 def lifted(
     gaussians: Gaussians,
     photos: Prepared,
@@ -73,10 +45,17 @@ def lifted(
     given: np.ndarray,
     settings: RefineSettings,
 ) -> np.ndarray:
-    """``[N, K]`` of the line's own lift of the labelled views; arguments as of :func:`vote`."""
+    """``[N, K]`` of the line's own lift of the labelled views.
+
+    Args:
+        gaussians: the fitted head.
+        photos: its V photos.
+        soft: ``[V, H, W, K]`` soft labels; those of views that are not given are ignored.
+        given: ``[V]`` bool, the labelled views.
+        settings: of the line.
+    """
     # The gate compares views that vote: a view without labels may not close it for the others.
-    part = only(photos, given)
-    features, _ = lift_subject(gaussians, part, soft[given], settings, later=False)
+    features, _ = lift_subject(gaussians, photos.only(given), soft[given], settings, later=False)
     return features
 
 

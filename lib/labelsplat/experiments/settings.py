@@ -1,4 +1,4 @@
-"""Sections of notebooks/experiments/params.yaml; see the comments there."""
+"""What experiments are given, sections of notebooks/experiments/params.yaml among it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,39 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from labelsplat.base import ParameterError
+from labelsplat.base.layout import Layout
 from labelsplat.experiments.methods import METHODS
-from labelsplat.splats import COUPLINGS
+from labelsplat.refine import RefineSettings
+from labelsplat.splats import COUPLINGS, FitSettings
 
 FILE = "notebooks/experiments/params.yaml"
 
 Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all experiments are given: where, how large, how often drawn, and what the line does.
+
+    Attributes:
+        layout: the line's tree.
+        size: of the photos, in pixels.
+        seed: of corruptions, fits and bootstrap.
+        device: "auto", "cpu" or "cuda".
+        draws: resamples of the heads for each interval.
+        processes: heads (or fits) at a time; 0 = one a core.
+        fit: how heads are fitted; None for experiments that fit none.
+        refine: how labels are lifted; None for experiments that lift none.
+    """
+
+    layout: Layout
+    size: int
+    seed: int
+    device: str
+    draws: int
+    processes: int
+    fit: FitSettings | None = None
+    refine: RefineSettings | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from labelsplat.experiments.corrupt import KINDS
 from labelsplat.experiments.coupling import compare_couplings
 from labelsplat.experiments.heads import head_names, make_heads, read_head
 from labelsplat.experiments.label_noise import gather_rows, noise_rows
-from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, section
+from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
 from labelsplat.experiments.summary import header, miou_interval
 from labelsplat.experiments.trial_setting import run_trial_setting
 from labelsplat.refine import RefineSettings
@@ -80,48 +81,43 @@ def run_experiment(
         reports = {k: read_json(report_path(layout, f"noise@{k}")) for k in KINDS}
         found = {"rows": gather_rows(reports)}
     else:
-        common = {"size": capture["size"], "seed": seed, "device": device}
-        common |= {"draws": experiments["bootstrap"], "processes": experiments["processes"]}
+        setup = Setup(
+            layout,
+            size=capture["size"],
+            seed=seed,
+            device=device,
+            draws=experiments["bootstrap"],
+            processes=experiments["processes"],
+            fit=None if fit is None else FitSettings(**fit),
+            refine=None if refine is None else RefineSettings(**refine),
+        )
         if group == "heads":
-            found = _heads(layout, capture, predict["flip"], **common)
+            found = _heads(setup, capture, predict["flip"])
         elif group == "trial_setting":
             kept = {**experiments[group], "processes": experiments["processes"]}
-            settings = section(FitSettings, kept, group)
-            found = run_trial_setting(layout, settings, **common)
+            found = run_trial_setting(replace(setup, fit=section(FitSettings, kept, group)))
+        elif group == "coupling":
+            settings = section(CouplingSettings, experiments[group], group)
+            found = compare_couplings(setup, settings)
         else:
-            line = FitSettings(**fit), RefineSettings(**refine)
-            if group == "coupling":
-                settings = section(CouplingSettings, experiments[group], group)
-                found = compare_couplings(layout, settings, *line, **common)
-            else:
-                settings = section(NoiseSettings, experiments["label_noise"], "label_noise")
-                found = {"rows": noise_rows(layout, kind, settings, *line, **common)}
+            settings = section(NoiseSettings, experiments["label_noise"], "label_noise")
+            found = {"rows": noise_rows(setup, kind, settings)}
     report = {**header(layout, seed, device), **found}
     write_json(report_path(layout, experiment), report)
     return report
 
 
-def _heads(
-    layout: Layout,
-    capture: Mapping[str, Any],
-    flip: bool,
-    *,
-    size: int,
-    seed: int,
-    device: str,
-    draws: int,
-    processes: int,
-) -> dict[str, Any]:
+def _heads(setup: Setup, capture: Mapping[str, Any], flip: bool) -> dict[str, Any]:
     """The heads, and how good the baseline's labels of them are."""
-    done = make_heads(layout, capture, seed=seed, flip=flip, device=device)
+    done = make_heads(setup.layout, capture, seed=setup.seed, flip=flip, device=setup.device)
     parts = []
-    for subject in head_names(layout, len(done)):
-        head = read_head(layout, subject, size)
+    for subject in head_names(setup.layout, len(done)):
+        head = read_head(setup.layout, subject, setup.size)
         maps = head.soft.argmax(-1).astype("uint8")
         photos = head.photos
         parts.append(compare_views(subject, photos.names, photos.angles, maps, head.train.labels))
     return {
-        "baseline_miou_train": miou_interval(join(parts), draws, seed),
+        "baseline_miou_train": miou_interval(join(parts), setup.draws, setup.seed),
         "subjects": {
             one.subject: {"train": one.images[0], "heldout": one.images[1], **one.facts}
             for one in done

@@ -13,7 +13,8 @@ import numpy as np
 from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import cores
 from labelsplat.evaluate import Resamples, ViewConfusions, draw_identities, miou
-from labelsplat.evaluate.summary import bounds, number
+from labelsplat.evaluate.numbers import number
+from labelsplat.evaluate.summary import bounds
 
 CODE = ("lib", "notebooks", "params.yaml", "requirements.lock")
 """What decides an experiment's result, and so whether a commit tells it."""

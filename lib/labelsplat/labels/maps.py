@@ -1,4 +1,4 @@
-"""Label-map files: single-channel index PNGs with a palette, beside a ``labels.json``."""
+"""Label maps and their files: single-channel index PNGs with a palette beside a ``labels.json``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from PIL import Image
 
 from labelsplat.base import LabelsplatError, atomic_path, write_json
 from labelsplat.labels.vocabulary import IGNORE, Vocabulary
+
+
+def foreground(labels: np.ndarray) -> np.ndarray:
+    """Where label maps (any shape) show the person: neither background nor :data:`IGNORE`."""
+    return (labels != 0) & (labels != IGNORE)
 
 
 def write_label_map(path: str | Path, labels: np.ndarray, vocabulary: Vocabulary) -> None:

@@ -1,7 +1,14 @@
 """From noisy predictions of single views to labels that all views agree on."""
 
 from labelsplat.refine.discretise import area_factors, discretise, ear_factors, remove_specks
-from labelsplat.refine.lift import Lift, ceiling, confidence, frontalness, render_posteriors
+from labelsplat.refine.lift import (
+    Lift,
+    ceiling,
+    confidence,
+    frontalness,
+    render_posteriors,
+    vote_equally,
+)
 from labelsplat.refine.novel import draw_images
 from labelsplat.refine.stage import (
     RefinedSubject,
@@ -35,5 +42,6 @@ __all__ = [
     "render_posteriors",
     "round_votes",
     "view_disagreement",
+    "vote_equally",
     "without_holes",
 ]

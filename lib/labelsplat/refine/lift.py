@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelsplat.capture import Prepared
 from labelsplat.capture.cameras import Camera
+from labelsplat.labels import IGNORE
 from labelsplat.splats import Gaussians, freeze
 
 TINY = np.float32(1e-7)
@@ -115,6 +117,12 @@ class Lift:
         targets = self.targets(probabilities, damping)
         return self.sharpen(self.vote(targets, weights), targets, weights, epochs)
 
+    def run_labels(self, labels: np.ndarray, classes: int, epochs: int) -> np.ndarray:
+        """``[N, K]`` of label maps ``[V, H, W]``: all votes equal, none damped; 255 has none."""
+        known = labels != IGNORE
+        one_hot = np.eye(classes, dtype=np.float32)[np.where(known, labels, 0)]
+        return self.run(one_hot, known.astype(np.float32), epochs, damping=1)
+
     def render(self, features: np.ndarray) -> np.ndarray:
         """Posterior label maps ``[V, H, W, K]`` in this lift's own views."""
         return _posteriors(self.views, features)
@@ -142,6 +150,18 @@ def _posteriors(views, features: np.ndarray) -> np.ndarray:
     return np.stack(out)
 
 
+def vote_equally(gaussians: Gaussians, photos: Prepared, soft: np.ndarray) -> np.ndarray:
+    """``[N, K]`` of the plain vote: all views count the same, nothing is damped or sharpened.
+
+    Args:
+        gaussians: the fitted head.
+        photos: its V photos; pixels beyond their edges have no vote.
+        soft: ``[V, H, W, K]`` soft labels; all zeros where a pixel has none.
+    """
+    lift = Lift(gaussians, photos.cameras)
+    return lift.vote(np.asarray(soft, np.float32), photos.valid.astype(np.float32))
+
+
 def ceiling(
     gaussians: Gaussians,
     cameras: list[Camera],
@@ -156,7 +176,7 @@ def ceiling(
     Args:
         gaussians: the fitted head.
         cameras: V cameras.
-        labels: ``[V, H, W]`` true class indices.
+        labels: ``[V, H, W]`` true class indices; 255 (no label) has no vote.
         classes: K.
         epochs: sharpening steps.
 
@@ -164,6 +184,5 @@ def ceiling(
         ``[V, H, W]`` uint8.
     """
     lift = Lift(gaussians, cameras)
-    one_hot = np.eye(classes, dtype=np.float32)[labels]
-    features = lift.run(one_hot, np.ones(labels.shape, np.float32), epochs, damping=1)
+    features = lift.run_labels(labels, classes, epochs)
     return lift.render(features).argmax(-1).astype(np.uint8)

@@ -16,6 +16,7 @@ from labelsplat.base.layout import Layout
 from labelsplat.report.environment import setup_seconds
 from labelsplat.report.lock import defined
 from labelsplat.report.params import read_yaml
+from labelsplat.report.stages import slug
 
 _FRONT = "labelsplat.report.front"
 
@@ -119,16 +120,12 @@ def _expected_stages(root: Path) -> list[str]:
     """Those with a notebook: they write a page and a timing."""
     found = defined(read_yaml(root / "dvc.yaml"), read_yaml(root / "params.yaml"))
     return [
-        name for name, entry in found.items() if f"reports/timing/{_slug(name)}.json" in entry.outs
+        name for name, entry in found.items() if f"reports/timing/{slug(name)}.json" in entry.outs
     ]
 
 
-def _slug(stage: str) -> str:
-    return stage.replace("@", "_")
-
-
 def _timing(layout: Layout, name: str) -> dict:
-    path = layout.timing / f"{_slug(name)}.json"
+    path = layout.timing / f"{slug(name)}.json"
     if not path.exists():
         raise LabelsplatError(
             f"stage {name} has not run", where=layout.relative(path), remedy="Run: make repro"

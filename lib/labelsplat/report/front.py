@@ -190,8 +190,9 @@ def readme_table(layout: Layout) -> str:
     lines += ["", *_markdown(headline_rows(metrics, "f1"), "F1", gap=False)]
     lines += [
         "",
-        "Brackets: 95 % intervals, bootstrap over test heads. Gain: *Refined* against the better "
-        "of *Baseline* and *Replay only*. Ears, nose, lips: at extreme poses.",
+        f"Brackets: 95 % intervals, bootstrap over test heads. Gain: *{ARMS['refined']}* against "
+        f"the better of *{ARMS['baseline']}* and *{ARMS['replay_only']}*. Ears, nose, lips: at "
+        "extreme poses.",
     ]
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelsplat.base.layout import Layout
-from labelsplat.report.front_numbers import _at, _optional, number
+from labelsplat.report.front_numbers import number, read_optional, table_at
 
 LABELLING_WORDS = {
     "raw": "as predicted by the baseline",
@@ -53,11 +53,11 @@ class Geometry:
 
 def read_geometry(layout: Layout) -> Geometry:
     """Read fit.json, coupling.json and the benchmarks, as far as they are there."""
-    fit = _optional(layout.metrics / "fit.json")
-    couplings = _optional(layout.metrics / "experiments" / "coupling.json")
-    mean = _at(fit, "mean")
-    heldout = _at(mean, "heldout")
-    labels = _at(mean, "label_miou")
+    fit = read_optional(layout.metrics / "fit.json")
+    couplings = read_optional(layout.metrics / "experiments" / "coupling.json")
+    mean = table_at(fit, "mean")
+    heldout = table_at(mean, "heldout")
+    labels = table_at(mean, "label_miou")
     return Geometry(
         psnr=(
             number(mean.get("psnr")),
@@ -65,7 +65,7 @@ def read_geometry(layout: Layout) -> Geometry:
             number(heldout.get("psnr_trial_setting")),
         ),
         labels=[
-            (words, *(number(_at(labels, name).get(pool)) for pool in ("train", "heldout")))
+            (words, *(number(table_at(labels, name).get(pool)) for pool in ("train", "heldout")))
             for name, words in LABELLING_WORDS.items()
             if name in labels
         ],
@@ -73,15 +73,15 @@ def read_geometry(layout: Layout) -> Geometry:
             (
                 words,
                 *(
-                    number(_at(couplings, name, key).get("mean"))
+                    number(table_at(couplings, name, key).get("mean"))
                     for key in ("label_miou_heldout", "lift_miou_heldout", "psnr_heldout")
                 ),
             )
             for name, words in COUPLING_WORDS.items()
             if name in couplings
         ],
-        speed=_speed(_optional(layout.metrics / "bench_splats.json")),
-        cuda=_cuda(_optional(layout.metrics / "bench_cuda.json")),
+        speed=_speed(read_optional(layout.metrics / "bench_splats.json")),
+        cuda=_cuda(read_optional(layout.metrics / "bench_cuda.json")),
         pages=_pages(layout.metrics / "experiments"),
     )
 
@@ -110,9 +110,9 @@ def _speed(bench: dict) -> str | None:
 def _cuda(bench: dict) -> str:
     if not bench:
         return "On a GPU: not run."
-    apart = (number(_at(bench, "agreement").get(key)) for key in ("image", "gradients"))
+    apart = (number(table_at(bench, "agreement").get(key)) for key in ("image", "gradients"))
     image, gradients = ("unknown" if value is None else f"{value:.1e}" for value in apart)
-    seconds = number(_at(bench, "fit").get("seconds"))
+    seconds = number(table_at(bench, "fit").get("seconds"))
     took = "an unknown number of" if seconds is None else f"{seconds:.0f}"
     return (
         f"On a GPU ({bench.get('gpu', 'unknown')}): gsplat and the CPU engine differ by at most "

@@ -12,18 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.base.files import read_json
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
-ARMS = {
-    "baseline": "Baseline",
-    "replay_only": "Replay only",
-    "self_training": "Self-training",
-    "refined": "Refined",
-    "refined_novel": "Refined + novel views",
-    "oracle": "Oracle",
-}
+ARMS = {arm: title[:1].upper() + title[1:] for arm, title in ARM_TITLES.items()}
 """Arms of the study in the order of the tables, with the names that people read."""
 
 ARM_MEANINGS = {
@@ -145,28 +139,28 @@ class Metrics:
 
     def __init__(self, folder: Path):
         self.evaluated = (folder / "evaluate.json").is_file()
-        self.evaluate = _optional(folder / "evaluate.json")
-        self.timing = _optional(folder / "timing.json")
-        self.capture = _optional(folder / "capture.json")
+        self.evaluate = read_optional(folder / "evaluate.json")
+        self.timing = read_optional(folder / "timing.json")
+        self.capture = read_optional(folder / "capture.json")
 
     def arm(self, arm: str, stratum: str, key: str = "miou") -> Estimate:
         """A score of one arm; its interval belongs to the mIoU."""
-        found = _at(self.evaluate, "arms", arm, stratum)
+        found = table_at(self.evaluate, "arms", arm, stratum)
         if key != "miou":
             return Estimate(number(found.get(key)))
         return _estimate(found)
 
     def part(self, arm: str, stratum: str, classes: tuple[str, ...], key: str) -> float | None:
         """Mean score (``iou`` or ``f1``) over those of ``classes`` that the truth shows."""
-        table = _at(self.evaluate, "arms", arm, stratum, "per_class")
-        known = [number(_at(table, name).get(key)) for name in classes]
+        table = table_at(self.evaluate, "arms", arm, stratum, "per_class")
+        known = [number(table_at(table, name).get(key)) for name in classes]
         known = [value for value in known if value is not None]
         return sum(known) / len(known) if known else None
 
     def classes(self, arm: str, stratum: str) -> dict[str, float]:
         """IoU of every class that the truth shows."""
-        table = _at(self.evaluate, "arms", arm, stratum, "per_class")
-        known = {name: number(_at(table, name).get("iou")) for name in table}
+        table = table_at(self.evaluate, "arms", arm, stratum, "per_class")
+        known = {name: number(table_at(table, name).get("iou")) for name in table}
         return {name: value for name, value in known.items() if value is not None}
 
     def control(self, stratum: str) -> str | None:
@@ -175,7 +169,7 @@ class Metrics:
         It is the one that the evaluation recorded; where none is, the better in mIoU of baseline
         and replay_only.
         """
-        recorded = _at(self.evaluate, "control").get(stratum)
+        recorded = table_at(self.evaluate, "control").get(stratum)
         if recorded in ("baseline", "replay_only"):
             return recorded
         known = {arm: self.arm(arm, stratum).value for arm in ("baseline", "replay_only")}
@@ -184,23 +178,23 @@ class Metrics:
 
     def gain(self, stratum: str) -> Estimate:
         """Refined minus the better control, with its paired interval."""
-        return _estimate(_at(self.evaluate, "gain", stratum))
+        return _estimate(table_at(self.evaluate, "gain", stratum))
 
     def over_self_training(self) -> Estimate:
         """Refined minus self-training at extreme poses."""
-        return _estimate(_at(self.evaluate, "over_self_training", "extreme"))
+        return _estimate(table_at(self.evaluate, "over_self_training", "extreme"))
 
     def gap(self, stratum: str) -> float | None:
         """Share of the gap between control and oracle that refinement recovers."""
-        return number(_at(self.evaluate, "gap_recovered").get(stratum))
+        return number(table_at(self.evaluate, "gap_recovered").get(stratum))
 
     def label(self, kind: str, stratum: str) -> float | None:
         """mIoU of the capture views' labels: ``raw``, ``refined`` or ``ceiling``."""
-        return number(_at(self.evaluate, "labels", kind, stratum).get("miou"))
+        return number(table_at(self.evaluate, "labels", kind, stratum).get("miou"))
 
     def agreement(self, kind: str) -> float | None:
         """Share of pixels on which views agree, ``raw`` or ``refined``; needs no truth."""
-        return number(_at(self.evaluate, "agreement", kind).get("all"))
+        return number(table_at(self.evaluate, "agreement", kind).get("all"))
 
     @cached_property
     def has_truth(self) -> bool:
@@ -210,11 +204,11 @@ class Metrics:
 
     def seconds(self, stage: str) -> float | None:
         """Seconds of a stage's last real execution."""
-        return number(_at(self.timing, "stages").get(stage))
+        return number(table_at(self.timing, "stages").get(stage))
 
     def count(self, what: str, set_name: str) -> int | None:
         """``images`` or ``identities`` of a set."""
-        value = number(_at(self.capture, what).get(set_name))
+        value = number(table_at(self.capture, what).get(set_name))
         return None if value is None else round(value)
 
 
@@ -315,15 +309,20 @@ def _ratio(value: float | None, divisor: float) -> float | None:
     return None if value is None else value / divisor
 
 
-def _optional(path: Path) -> dict:
+def read_optional(path: Path) -> dict:
+    """The table in a JSON file, empty where there is no file.
+
+    Raises:
+        LabelsplatError: the file is not JSON.
+    """
     if not path.is_file():
         return {}
     found = read_json(path)
     return found if isinstance(found, dict) else {}
 
 
-def _at(table: object, *keys: str) -> dict:
-    """The table below ``keys``, empty where one of them is missing or null."""
+def table_at(table: object, *keys: str) -> dict:
+    """The table below ``keys`` of a table, empty where one of them is missing or null."""
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else {}

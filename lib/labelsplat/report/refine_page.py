@@ -244,7 +244,7 @@ def refine_photos(
     checkpoint = load_checkpoint(parser)
     photos = prepare(capture, size)
     chosen = evenly_spaced(len(photos.names), views)
-    voting = _subset(photos, chosen)
+    voting = photos.only(chosen)
     print(f"refine: {len(chosen)} of {len(photos.names)} photos vote, at {size} px")
     soft = predict(
         checkpoint.net, voting.images, flip, vocabulary=checkpoint.vocabulary, device=device
@@ -288,18 +288,6 @@ def refine_photos(
 def evenly_spaced(count: int, most: int) -> np.ndarray:
     """Indices of at most ``most`` of ``count`` things, first and last included."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-
-
-def _subset(photos: Prepared, chosen: np.ndarray) -> Prepared:
-    return replace(
-        photos,
-        names=tuple(photos.names[i] for i in chosen),
-        images=photos.images[chosen],
-        valid=photos.valid[chosen],
-        cameras=[photos.cameras[i] for i in chosen],
-        angles=None if photos.angles is None else photos.angles[chosen],
-        crops=tuple(photos.crops[i] for i in chosen),
-    )
 
 
 def _labels_of_all(

@@ -27,6 +27,11 @@ _NOISE = {"__pycache__", ".ipynb_checkpoints"}
 _NOISE_SUFFIXES = {".pyc", ".nbi", ".nbc"}
 
 
+def slug(stage: str) -> str:
+    """A stage's name as part of a file name: ``predict_r1`` of ``predict@r1``."""
+    return stage.replace("@", "_")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage, a ``foreach`` resolved.
@@ -52,8 +57,8 @@ class Stage:
 
     @property
     def slug(self) -> str:
-        """The name as part of a file name, e.g. ``predict_r1``."""
-        return self.name.replace("@", "_")
+        """The name as part of a file name, see :func:`slug`."""
+        return slug(self.name)
 
     @property
     def code(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Drawing: pictures and charts for notebooks and pages. Nothing here computes a stage's output."""
 
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.viz.charts import (
     as_interval,
     dumbbells,
@@ -29,7 +30,6 @@ from labelsplat.viz.results import (
 )
 from labelsplat.viz.style import (
     ARM_COLOURS,
-    ARM_TITLES,
     LABEL_COLOURS,
     LABEL_TITLES,
     STYLE,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
+from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary, foreground
 from labelsplat.viz.figures import Picture, new_figure
 from labelsplat.viz.style import DPI, INK, SOFT, styled
 
@@ -52,10 +52,11 @@ def differences(
 
     Args:
         labels: ``[..., H, W]`` uint8.
-        truth: ``[..., H, W]`` uint8; light grey where right, white where both are background.
+        truth: ``[..., H, W]`` uint8; light grey where right, white where both are background
+            or where it is 255 (no label).
         vocabulary: colours of the classes.
     """
-    out = np.where((truth > 0)[..., None], np.uint8(225), np.uint8(255)).repeat(3, -1)
+    out = np.where(foreground(truth)[..., None], np.uint8(225), np.uint8(255)).repeat(3, -1)
     wrong = (labels != truth) & (labels != IGNORE) & (truth != IGNORE)
     out[wrong] = vocabulary.colours[labels][wrong]
     return out

@@ -6,21 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from labelsplat.base.arms import ARM_TITLES
 from labelsplat.labels import STRATA, STRATUM_TITLES
 from labelsplat.viz.charts import MINUS, dumbbells, plot_scores, strata_bars
 from labelsplat.viz.figures import Picture
 from labelsplat.viz.pictures import label_sheet, overlay
-from labelsplat.viz.style import (
-    ARM_COLOURS,
-    ARM_TITLES,
-    LABEL_COLOURS,
-    LABEL_TITLES,
-)
+from labelsplat.viz.style import ARM_COLOURS, LABEL_COLOURS, LABEL_TITLES
 
 if TYPE_CHECKING:
     from labelsplat.evaluate import Example
-
-AGREEMENT_TITLES = {"raw": "raw predictions", "refined": "refined"}
 
 
 def plot_arms(report: Mapping[str, Any], strata: Sequence[str] = STRATA) -> Picture:
@@ -38,7 +32,10 @@ def plot_arms(report: Mapping[str, Any], strata: Sequence[str] = STRATA) -> Pict
 
 def plot_gains(report: Mapping[str, Any]) -> Picture:
     """What the refined parser gained over the better control and over self-training."""
-    names = {"gain": "over the better control", "over_self_training": "over self-training"}
+    names = {
+        "gain": "over the better control",
+        "over_self_training": f"over {ARM_TITLES['self_training']}",
+    }
     table = {s: {text: report[key][s] for key, text in names.items()} for s in STRATA}
     colours = {
         names["gain"]: ARM_COLOURS["refined"],
@@ -61,7 +58,7 @@ def plot_labels(report: Mapping[str, Any]) -> Picture:
         return strata_bars(
             table,
             colours=LABEL_COLOURS,
-            titles={**STRATUM_TITLES, **AGREEMENT_TITLES},
+            titles={**STRATUM_TITLES, **LABEL_TITLES},
             title="Capture views: agreement between the two halves of the views",
             ylabel="share of pixels",
         )

@@ -19,15 +19,6 @@ ARM_COLOURS = {
 }
 """After Okabe and Ito's palette; what is no method of ours is grey."""
 
-ARM_TITLES = {
-    "baseline": "baseline",
-    "replay_only": "replay only",
-    "self_training": "self-training",
-    "refined": "refined",
-    "refined_novel": "refined + novel views",
-    "oracle": "oracle (true labels)",
-}
-
 LABEL_COLOURS = {"raw": "#98a1ae", "refined": "#0072b2", "ceiling": "#cc79a7"}
 LABEL_TITLES = {"raw": "raw predictions", "refined": "refined", "ceiling": "lifted truth (ceiling)"}
 
