@@ -130,6 +130,16 @@ def test_heads_hold_what_the_experiments_need(line: Layout):
         head_names(line, 3)
 
 
+def test_weighted_labels_count_as_in_the_lift(line: Layout):
+    weighted = run(line, "coupling_weighted")
+    assert weighted == read_json(report_path(line, "coupling_weighted"))
+    equal = run(line, "coupling")
+    # In `separate` the colours' set has never heard of labels, however they are weighted.
+    for figure in ("lift_miou_train", "psnr_heldout"):
+        assert weighted["separate"][figure] == equal["separate"][figure]
+    assert weighted["separate"]["label_miou_train"] != equal["separate"]["label_miou_train"]
+
+
 def test_couplings(line: Layout):
     report = run(line, "coupling")
     assert report == read_json(report_path(line, "coupling"))

@@ -90,7 +90,7 @@ def test_all_kinds_are_gathered(stages):
 def test_an_experiment_is_not_dirtied_by_anothers_settings(stages):
     own = {name: set(stage.params.get("experiments", {})) for name, stage in stages.items()}
     shared = {"bootstrap", "processes"}
-    assert own["coupling"] == shared | {"coupling"}
+    assert own["coupling"] == own["coupling_weighted"] == shared | {"coupling"}
     assert own["noise@flips"] == shared | {"label_noise"}
     assert own["trial_setting"] == shared | {"trial_setting"}
     assert own["heads"] == shared and own["label_noise"] == set()

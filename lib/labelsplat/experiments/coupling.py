@@ -1,6 +1,8 @@
 """What labels do to a fit that they may move: the couplings of colours and labels, compared.
 
 Labels are what the line has: the baseline's soft predictions, right in front and wrong in profile.
+The fits take them as they are, as the paper's do, or weighted as the line's lift weights its votes:
+so that what the weights bring is not put down to the lift.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from labelsplat.experiments.methods import fit_labels, lifted, lifted_maps, mode
 from labelsplat.experiments.settings import CouplingSettings, Setup
 from labelsplat.experiments.summary import mean_interval, miou_interval
 from labelsplat.labels import foreground
+from labelsplat.refine import vote_weights
 from labelsplat.splats import FitSettings
 
 
@@ -37,7 +40,7 @@ class Coupled:
 
 
 def compare_couplings(
-    setup: Setup, settings: CouplingSettings
+    setup: Setup, settings: CouplingSettings, *, weighted: bool
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Fit every head with every coupling.
 
@@ -45,6 +48,8 @@ def compare_couplings(
         setup: of the experiment, its fit and lift the line's. Seconds are of fits that ran side by
             side, as many as it has processes.
         settings: heads, couplings, and the iterations and label weight of every fit.
+        weighted: whether a pixel's label counts in the fits as it does in the line's lift; else all
+            count the same.
 
     Returns:
         ``{coupling: {figure: {mean, low, high}}}`` with the figures ``label_miou_train``,
@@ -54,7 +59,7 @@ def compare_couplings(
     subjects = head_names(setup.layout, settings.heads)
     fit = replace(setup.fit, iterations=settings.iterations, label_weight=settings.label_weight)
     jobs = [
-        (replace(setup, fit=replace(fit, coupling=coupling)), subject)
+        (replace(setup, fit=replace(fit, coupling=coupling)), subject, weighted)
         for coupling in settings.couplings
         for subject in subjects
     ]
@@ -77,14 +82,18 @@ def compare_couplings(
     return out
 
 
-def couple_head(setup: Setup, subject: str) -> Coupled:
+def couple_head(setup: Setup, subject: str, weighted: bool) -> Coupled:
     """One head of :func:`compare_couplings`, fitted with the coupling of ``setup.fit``."""
     head = read_head(setup.layout, subject, setup.size)
     all_views = np.ones(len(head.soft), bool)
     _warm_up(head, setup.fit, setup.device)
+    votes = None
+    if weighted:
+        votes = vote_weights(head.photos, head.soft, setup.refine, later=False)
+        votes /= votes.mean()  # the labels' loss keeps its weight against the colours'
     done = fit_labels(
         head.photos, head.foreground, head.soft, all_views, setup.fit, seed=setup.seed,
-        device=setup.device,
+        device=setup.device, votes=votes,
     )  # fmt: skip
     photos = replace(head.photos, cameras=done.cameras)
     features = lifted(done.gaussians, photos, head.soft, all_views, setup.refine)

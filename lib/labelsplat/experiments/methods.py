@@ -84,6 +84,7 @@ def fit_labels(
     *,
     seed: int,
     device: str,
+    votes: np.ndarray | None = None,
 ) -> Fit:
     """A label model by descent, its coupling and label weight in the settings.
 
@@ -95,9 +96,10 @@ def fit_labels(
         settings: of the fit; ``label_weight`` above 0.
         seed: of the fit.
         device: "auto", "cpu" or "cuda".
+        votes: ``[V, H, W]`` how much each pixel's label counts; None = 1.
     """
     known = soft.any(-1) & given[:, None, None]
-    weights = known.astype(np.float32)
+    weights = known.astype(np.float32) * (1 if votes is None else votes)
     return _fit(photos, foreground, settings, seed, device, labels=soft, label_weights=weights)
 
 

@@ -23,6 +23,7 @@ from labelsplat.splats import FitSettings
 EXPERIMENTS = (
     "heads",
     "coupling",
+    "coupling_weighted",
     *(f"noise@{kind}" for kind in KINDS),
     "label_noise",
     "trial_setting",
@@ -96,9 +97,9 @@ def run_experiment(
         elif group == "trial_setting":
             kept = {**experiments[group], "processes": experiments["processes"]}
             found = run_trial_setting(replace(setup, fit=section(FitSettings, kept, group)))
-        elif group == "coupling":
-            settings = section(CouplingSettings, experiments[group], group)
-            found = compare_couplings(setup, settings)
+        elif group in ("coupling", "coupling_weighted"):
+            settings = section(CouplingSettings, experiments["coupling"], "coupling")
+            found = compare_couplings(setup, settings, weighted=group == "coupling_weighted")
         else:
             settings = section(NoiseSettings, experiments["label_noise"], "label_noise")
             found = {"rows": noise_rows(setup, kind, settings)}

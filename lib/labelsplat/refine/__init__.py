@@ -17,7 +17,13 @@ from labelsplat.refine.stage import (
     refine_round,
     round_votes,
 )
-from labelsplat.refine.subject import RefineSettings, blend_rounds, lift_subject, without_holes
+from labelsplat.refine.subject import (
+    RefineSettings,
+    blend_rounds,
+    lift_subject,
+    vote_weights,
+    without_holes,
+)
 from labelsplat.refine.uncertainty import entropy, render_disagreement, view_disagreement
 
 __all__ = [
@@ -43,5 +49,6 @@ __all__ = [
     "round_votes",
     "view_disagreement",
     "vote_equally",
+    "vote_weights",
     "without_holes",
 ]

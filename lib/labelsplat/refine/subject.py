@@ -82,6 +82,25 @@ def without_holes(probabilities: np.ndarray, radius: int) -> np.ndarray:
     return out
 
 
+def vote_weights(
+    photos: Prepared, votes: np.ndarray, settings: RefineSettings, *, later: bool
+) -> np.ndarray:
+    """``[V, H, W]`` float32: how much each pixel's prediction counts.
+
+    Args:
+        photos: V photos, for angles and valid pixels.
+        votes: ``[V, H, W, K]`` of :func:`without_holes`.
+        settings: see :class:`RefineSettings`.
+        later: whether this is the second round or a later one.
+    """
+    power, floor = settings.power, settings.floor
+    if later:
+        power, floor = settings.later_power, settings.later_floor
+    front = frontalness(photos.angles, len(votes), power, floor)[:, None, None]
+    weights = front * confidence(votes, settings.confidence_power) * photos.valid
+    return weights.astype(np.float32)
+
+
 def lift_subject(
     gaussians: Gaussians,
     photos: Prepared,
@@ -102,15 +121,9 @@ def lift_subject(
     Returns:
         features ``[N, K]``, class probabilities of the Gaussians; posteriors ``[V, H, W, K]``.
     """
-    power, floor = settings.power, settings.floor
-    if later:
-        power, floor = settings.later_power, settings.later_floor
     radius = round(settings.close_radius * probabilities.shape[1] / 128)
     votes = without_holes(probabilities, radius)
-    front = frontalness(photos.angles, len(votes), power, floor)
-    weights = front[:, None, None] * confidence(votes, settings.confidence_power) * photos.valid
+    weights = vote_weights(photos, votes, settings, later=later)
     lift = Lift(gaussians, photos.cameras, settings.gate)
-    features = lift.run(
-        votes, weights.astype(np.float32), settings.em_epochs, settings.background_damping
-    )
+    features = lift.run(votes, weights, settings.em_epochs, settings.background_damping)
     return features, lift.render(features)

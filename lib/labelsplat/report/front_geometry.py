@@ -123,7 +123,8 @@ def _cuda(bench: dict) -> str:
 
 def _pages(metrics: Path) -> list[tuple[str, str]]:
     titles = {
-        "coupling": "couplings", "label_noise": "label noise", "trial_setting": "the earlier trial",
+        "coupling": "couplings", "coupling_weighted": "couplings of weighted labels",
+        "label_noise": "label noise", "trial_setting": "the earlier trial",
     }  # fmt: skip
     done = [name for name in titles if (metrics / f"{name}.json").is_file()]
     return [(titles[name], f"html/experiments/{name}.html") for name in done]
