@@ -15,7 +15,8 @@ LARGE = (300, 200)
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(buffers, "_free", [])
+    monkeypatch.setattr(buffers, "_free", buffers.OrderedDict())
+    monkeypatch.setattr(buffers, "_kept", 0)
 
 
 def address(array: np.ndarray) -> int:
@@ -60,7 +61,8 @@ def test_no_more_than_a_limit_is_kept(monkeypatch):
     many = [buffers.empty(LARGE, np.float32) for _ in range(4)]  # a quarter of a megabyte each
     del many
     gc.collect()
-    assert len(buffers._free) == 1
+    assert sum(len(found) for found in buffers._free.values()) == 1
+    assert buffers._kept == 1 << 18
 
 
 def test_new_sizes_take_the_place_of_old_ones(monkeypatch):

@@ -10,15 +10,19 @@ threads only fill what they are given.
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
+
 import numpy as np
 
 SMALLEST = 1 << 16
 """Bytes; what is smaller, the allocator itself keeps."""
 
 KEPT = 1 << 28
-"""Bytes that are kept at most; beyond, what has lain unused for longest is let go."""
+"""Bytes that are kept at most; beyond, those of the size that was asked for longest ago go."""
 
-_free: list[np.ndarray] = []  # the longest unused first; some dozens, so a search costs nothing
+_free: OrderedDict[int, list[np.ndarray]] = OrderedDict()  # by size; the last asked for is last
+_kept = 0
 
 
 class _Buffer:
@@ -29,21 +33,33 @@ class _Buffer:
         self.__array_interface__ = memory.__array_interface__
 
     def __del__(self):
-        _free.append(self._memory)
-        while sum(memory.nbytes for memory in _free) > KEPT:
-            del _free[0]
+        global _kept
+        size = len(self._memory)
+        _free.setdefault(size, []).append(self._memory)
+        _kept += size
+        while _kept > KEPT:
+            longest, buffers = next(iter(_free.items()))
+            buffers.pop()
+            _kept -= longest
+            if not buffers:
+                del _free[longest]
 
 
 def empty(shape: int | tuple[int, ...], kind: np.dtype) -> np.ndarray:
     """An array of any content, as ``numpy.empty``."""
+    global _kept
     kind = np.dtype(kind)
-    count = int(np.prod(shape, dtype=np.int64))
-    size = count * kind.itemsize
+    size = kind.itemsize * (math.prod(shape) if isinstance(shape, tuple) else shape)
     if size < SMALLEST:
         return np.empty(shape, kind)
     room = 1 << (size - 1).bit_length()  # so that sizes that vary a little find their like
-    found = next((i for i in reversed(range(len(_free))) if _free[i].nbytes == room), None)
-    memory = np.empty(room, np.uint8) if found is None else _free.pop(found)
+    found = _free.get(room)
+    if found:
+        memory = found.pop()
+        _kept -= room
+        _free.move_to_end(room)
+    else:
+        memory = np.empty(room, np.uint8)
     return np.asarray(_Buffer(memory))[:size].view(kind).reshape(shape)
 
 
