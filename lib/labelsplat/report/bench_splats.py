@@ -86,9 +86,7 @@ def measure(
                     continue  # slow, and its times scatter less
                 torch.set_num_threads(number)
                 numba.set_num_threads(number)
-                if (
-                    engine == "cpu"
-                ):  # another number of threads: they are woken before the clock runs
+                if engine == "cpu":  # threads whose number has changed have to wake up first
                     _lap(gaussians, cameras, features, engine)
                 lap = _lap(gaussians, cameras, features, engine)
                 if turn > 0:
