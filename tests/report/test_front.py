@@ -226,6 +226,17 @@ def test_missed_bars_and_losses_are_told(layout, sample):
     assert "4 of 11 missed" in text_of(front_page(layout))
 
 
+@pytest.mark.parametrize("change, told", [(-0.0004, False), (-0.0006, True), (0.01, False)])
+def test_worse_labels_are_told_if_the_third_digit_shows_it(layout, sample, change, told):
+    table = sample.evaluation()
+    table["labels"]["refined"]["standard"]["miou"] = (
+        table["labels"]["raw"]["standard"]["miou"] + change
+    )
+    write_json(layout.metrics / "evaluate.json", table)
+    said = " ".join(findings(metrics_of(layout)))
+    assert ("labels worse for “standard poses” (−.001)" in said) == told
+
+
 def test_good_metrics_clear_every_bar(layout):
     assert [gate.name for gate in gates(metrics_of(layout)) if not gate.met] == []
 
@@ -344,7 +355,7 @@ def test_geometry_is_shown_as_far_as_it_is_known(layout):
 
 def test_couplings_speed_and_gpu(layout):
     figure = {"mean": 0.5, "low": 0.4, "high": 0.6}
-    keys = ("label_miou_heldout", "lift_miou_heldout")
+    keys = ("label_miou_train", "lift_miou_train", "lift_miou_heldout")
     coupling = {**dict.fromkeys(keys, figure), "psnr_heldout": {"mean": 21.5}}
     write_json(layout.metrics / "experiments/coupling.json", {"joint": coupling})
     rows = [
@@ -356,7 +367,7 @@ def test_couplings_speed_and_gpu(layout):
     cuda = {"gpu": "X1", "agreement": {"image": 1e-4, "gradients": 2e-3}, "fit": {"seconds": 61.2}}
     write_json(layout.metrics / "bench_cuda.json", cuda)
     page = text_of(front_page(layout))
-    assert "one geometry, moved by both .500 .500 21.50" in page
+    assert "one geometry, moved by both .500 – .500 .500 21.50" in page
     assert "50 to 70 times as fast" in page
     assert 'href="html/experiments/coupling.html"' in front_page(layout)
     assert "On a GPU (X1)" in page and "61 s" in page and "not run" not in page

@@ -31,7 +31,8 @@ class Geometry:
         psnr: mean over heads, dB: own photos, held-out views, and the latter with the settings of
             an earlier trial.
         labels: (name, mIoU in views that voted, mIoU in held-out views).
-        couplings: (name, model's labels, lifted labels, held-out PSNR), labels in held-out views.
+        couplings: name, then mIoU of the model's own labels and of lifted ones, each in views that
+            were fitted and in held-out ones, then held-out PSNR in dB.
         speed: a sentence on the rasterizer.
         cuda: a sentence on the GPU.
         pages: (title, link) of the pages of experiments that were run. Pages are not kept in git:
@@ -40,7 +41,7 @@ class Geometry:
 
     psnr: tuple[float | None, float | None, float | None]
     labels: list[tuple[str, float | None, float | None]]
-    couplings: list[tuple[str, float | None, float | None, float | None]]
+    couplings: list[tuple[str, *tuple[float | None, ...]]]
     speed: str | None
     cuda: str
     pages: list[tuple[str, str]]
@@ -74,7 +75,13 @@ def read_geometry(layout: Layout) -> Geometry:
                 words,
                 *(
                     number(table_at(couplings, name, key).get("mean"))
-                    for key in ("label_miou_heldout", "lift_miou_heldout", "psnr_heldout")
+                    for key in (
+                        "label_miou_train",
+                        "label_miou_heldout",
+                        "lift_miou_train",
+                        "lift_miou_heldout",
+                        "psnr_heldout",
+                    )
                 ),
             )
             for name, words in COUPLING_WORDS.items()

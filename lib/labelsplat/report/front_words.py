@@ -185,7 +185,7 @@ def _labels(metrics: Metrics) -> list[str]:
     out = []
     for stratum, (name, _) in STRATA.items():
         change = difference(metrics.label("refined", stratum), metrics.label("raw", stratum))
-        if change is not None and change < 0:
+        if change is not None and round(change, 3) < 0:  # what would read as .000 is no finding
             out.append(
                 f"Refinement made the labels worse for “{name.removeprefix('… ').lower()}” "
                 f"({signed(change)})."
