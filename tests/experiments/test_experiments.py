@@ -65,9 +65,10 @@ SETTINGS = {
     "bootstrap": 20,
     "processes": 1,
     "coupling": {"heads": 2, "couplings": ["joint", "separate"], "iterations": 5,
-                 "label_weight": 0.3},
+                 "label_weight": 0.3, "label_every": 1},
     "label_noise": {"heads": 2, "rates": [0.1, 0.4], "labelled_views": [11, 3],
-                    "methods": list(METHODS), "iterations": 5, "label_weight": 0.3},
+                    "methods": list(METHODS), "iterations": 5, "label_weight": 0.3,
+                    "label_every": 1},
     "trial_setting": TRIAL,
 }  # fmt: skip
 

@@ -62,7 +62,7 @@ def run_stages(layout: Layout) -> None:
     for name, parsers in (("r1", "models/baseline"), ("r2", "models/r1")):
         predict_round(layout, name, parsers, size=SIZE, flip=True, device="cpu")
         if name == "r1":
-            fit_round(layout, name, FIT, device="cpu", **shared)
+            fit_round(layout, name, FIT, REFINE.votes(), device="cpu", **shared)
         refine_round(layout, name, "r1", REFINE, **shared)
         arms = ["refined", "refined_novel", "self_training"]
         finetune_round(layout, name, arms, FINETUNE, device="cpu", **shared)

@@ -10,11 +10,10 @@ import torch
 
 from labelsplat.capture import Crop, Prepared, orbit_camera
 from labelsplat.labels import IGNORE
+from labelsplat.parsing import confidence, frontalness
 from labelsplat.refine import (
     Lift,
     ceiling,
-    confidence,
-    frontalness,
     render_posteriors,
     vote_equally,
 )

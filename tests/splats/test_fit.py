@@ -21,9 +21,12 @@ from labelsplat.splats import (
 )
 from labelsplat.splats import fit as fit_module
 from labelsplat.splats.backgrounds import background, monomials, solve_affine
+from labelsplat.splats.objective import Objective, Targets
+from labelsplat.splats.parameters import Parameters
 from labelsplat.splats.poses import corrected_cameras
 from labelsplat.splats.regularisers import depth_roughness, thinness
 from labelsplat.splats.settings import DENSITIES
+from labelsplat.splats.start import start_gaussians
 
 SETTINGS = FitSettings(gaussians=400, iterations=150, hull_resolution=24, close_radius=0)
 
@@ -166,6 +169,40 @@ def test_what_labels_may_move(fit, photos, soft_labels):
             means, plain.gaussians.means
         )
         assert moved == (coupling in ("joint", "two_models"))
+
+
+def test_labels_now_and_then_are_learned_as_well(fit, photos, soft_labels):
+    settings = replace(SETTINGS, coupling="joint", **LABELS)
+    found = [
+        model_posteriors(
+            fit(photos, replace(settings, label_every=n), labels=soft_labels).labels, photos[2]
+        )
+        for n in (1, 3)
+    ]
+    assert not np.array_equal(*found)
+    for posteriors in found:
+        assert (posteriors.argmax(-1) == soft_labels.argmax(-1)).mean() > 0.9
+
+
+def test_a_step_without_labels_draws_none(photos, soft_labels):
+    images, alpha, cameras = photos
+    settings = replace(SETTINGS, coupling="joint", label_every=2, **LABELS)
+    start = start_gaussians(
+        images, alpha > -1, alpha, cameras, settings, np.random.default_rng(0), None
+    )
+    views = {"backgrounds": torch.zeros(len(images), 6, 3)}
+    parameters = Parameters.of(start, views, settings, 3, 1.0)
+    ones = np.ones(alpha.shape, np.float32)
+    targets = Targets.of(
+        images, alpha, ones, cameras, soft_labels, ones, 0.167, torch.device("cpu")
+    )
+    objective = Objective(parameters, targets, settings)
+    every = Objective(parameters, targets, replace(settings, label_every=1))
+    with torch.no_grad():
+        colours = objective.loss(0, 1)[0]
+        both, once = objective.loss(0, 0)[0], every.loss(0, 1)[0]
+    torch.testing.assert_close(both - colours, 2 * (once - colours))
+    assert (once - colours) > 0
 
 
 def test_labels_without_weight_have_no_say(fit, photos, soft_labels):

@@ -109,7 +109,7 @@ def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
         predict_round(tune, name, entry["parsers"], size=size, flip=flip, device=device)
         if name in params["fits"]:
             fit = FitSettings(**params["fit"])
-            fit_round(tune, name, fit, size=size, seed=seed, device=device)
+            fit_round(tune, name, fit, settings.votes(), size=size, seed=seed, device=device)
         done, _ = refine_round(tune, name, entry["splats"], settings, size=size, seed=seed)
         votes = {d.photos.subject: d.votes.argmax(-1).astype(np.uint8) for d in done}
         out["labels"][f"{name} votes"] = label_scores(tune, votes, size)

@@ -19,7 +19,7 @@ from labelsplat.experiments.methods import fit_labels, lifted, lifted_maps, mode
 from labelsplat.experiments.settings import CouplingSettings, Setup
 from labelsplat.experiments.summary import mean_interval, miou_interval
 from labelsplat.labels import foreground
-from labelsplat.refine import vote_weights
+from labelsplat.parsing import vote_weights
 from labelsplat.splats import FitSettings
 
 
@@ -57,7 +57,12 @@ def compare_couplings(
         and ``seconds``. mIoU is of all heads' pixels together, the others are means over heads.
     """
     subjects = head_names(setup.layout, settings.heads)
-    fit = replace(setup.fit, iterations=settings.iterations, label_weight=settings.label_weight)
+    fit = replace(
+        setup.fit,
+        iterations=settings.iterations,
+        label_weight=settings.label_weight,
+        label_every=settings.label_every,
+    )
     jobs = [
         (replace(setup, fit=replace(fit, coupling=coupling)), subject, weighted)
         for coupling in settings.couplings
@@ -89,7 +94,7 @@ def couple_head(setup: Setup, subject: str, weighted: bool) -> Coupled:
     _warm_up(head, setup.fit, setup.device)
     votes = None
     if weighted:
-        votes = vote_weights(head.photos, head.soft, setup.refine, later=False)
+        votes = vote_weights(head.photos, head.soft, setup.refine.votes())
         votes /= votes.mean()  # the labels' loss keeps its weight against the colours'
     done = fit_labels(
         head.photos, head.foreground, head.soft, all_views, setup.fit, seed=setup.seed,

@@ -83,7 +83,12 @@ def noise_head(
             if method == "noisy":
                 maps = noisy(labels, given)
             elif method in FITTED:
-                model = replace(setup.fit, coupling=method, label_weight=settings.label_weight)
+                model = replace(
+                    setup.fit,
+                    coupling=method,
+                    label_weight=settings.label_weight,
+                    label_every=settings.label_every,
+                )
                 done = fit_labels(head.photos, head.foreground, soft, given, model, **by)
                 maps = model_maps(done, done.cameras)
             else:

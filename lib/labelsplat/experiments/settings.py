@@ -54,6 +54,7 @@ class NoiseSettings:
         methods: of :data:`labelsplat.experiments.METHODS`.
         iterations: optimiser steps of every fit.
         label_weight: of ``joint`` and ``two_models``.
+        label_every: steps between those in which labels have a say.
 
     Raises:
         ParameterError: an unknown method, or an empty list.
@@ -65,6 +66,7 @@ class NoiseSettings:
     methods: tuple[str, ...]
     iterations: int
     label_weight: float
+    label_every: int
 
     def __post_init__(self):
         _known(self.methods, METHODS, "label_noise.methods")
@@ -89,6 +91,7 @@ class CouplingSettings:
         couplings: of :data:`labelsplat.splats.COUPLINGS`.
         iterations: optimiser steps of every fit.
         label_weight: of the label models.
+        label_every: steps between those in which labels have a say.
 
     Raises:
         ParameterError: an unknown coupling, or none.
@@ -98,6 +101,7 @@ class CouplingSettings:
     couplings: tuple[str, ...]
     iterations: int
     label_weight: float
+    label_every: int
 
     def __post_init__(self):
         _known(self.couplings, COUPLINGS, "coupling.couplings")

@@ -18,6 +18,7 @@ from labelsplat.parsing.stage import (
 )
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validation_miou
+from labelsplat.parsing.votes import VoteSettings, confidence, frontalness, vote_weights
 
 __all__ = [
     "ARCHITECTURES",
@@ -33,12 +34,15 @@ __all__ = [
     "Parser",
     "SoftPredictions",
     "TrainLog",
+    "VoteSettings",
     "arm_checkpoint",
     "arm_images",
     "augment",
     "class_weights",
+    "confidence",
     "create",
     "finetune_round",
+    "frontalness",
     "learning_rate_at",
     "load_checkpoint",
     "load_predictions",
@@ -55,5 +59,6 @@ __all__ = [
     "train",
     "train_baseline",
     "validation_miou",
+    "vote_weights",
     "write_views",
 ]

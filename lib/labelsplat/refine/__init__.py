@@ -4,8 +4,6 @@ from labelsplat.refine.discretise import area_factors, discretise, ear_factors, 
 from labelsplat.refine.lift import (
     Lift,
     ceiling,
-    confidence,
-    frontalness,
     render_posteriors,
     vote_equally,
 )
@@ -21,7 +19,6 @@ from labelsplat.refine.subject import (
     RefineSettings,
     blend_rounds,
     lift_subject,
-    vote_weights,
     without_holes,
 )
 from labelsplat.refine.uncertainty import entropy, render_disagreement, view_disagreement
@@ -33,13 +30,11 @@ __all__ = [
     "area_factors",
     "blend_rounds",
     "ceiling",
-    "confidence",
     "decide",
     "discretise",
     "draw_images",
     "ear_factors",
     "entropy",
-    "frontalness",
     "lift_subject",
     "read_refined",
     "refine_round",
@@ -49,6 +44,5 @@ __all__ = [
     "round_votes",
     "view_disagreement",
     "vote_equally",
-    "vote_weights",
     "without_holes",
 ]

@@ -30,28 +30,6 @@ OPAQUE = 0.5
 """Alpha above which the fitted head covers a pixel."""
 
 
-def frontalness(angles: np.ndarray | None, views: int, power: float, floor: float) -> np.ndarray:
-    """``[V]`` weight of each view: ``(cos yaw cos pitch) ^ power + floor``, floor behind the head.
-
-    Args:
-        angles: ``[V, 2]`` yaw and pitch in degrees against the head's front; None where a capture
-            has no head frame: then every view weighs 1.
-        views: V.
-        power: how fast the weight falls with the angle.
-        floor: what remains from the side and from behind.
-    """
-    if angles is None:
-        return np.ones(views, np.float32)
-    cosines = np.cos(np.radians(angles))
-    cosine = np.where(np.abs(angles[:, 0]) < 90, cosines[:, 0] * cosines[:, 1], 0)
-    return (np.clip(cosine, 0, 1) ** power + floor).astype(np.float32)
-
-
-def confidence(probabilities: np.ndarray, power: float) -> np.ndarray:
-    """``[V, H, W]``: the largest probability of each pixel, raised to ``power``."""
-    return probabilities.max(-1) ** np.float32(power)
-
-
 class Lift:
     """The views of one head with its Gaussians frozen.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelsplat.capture import Prepared
-from labelsplat.refine.lift import Lift, confidence, frontalness
+from labelsplat.parsing.votes import VoteSettings, frontalness, vote_weights
+from labelsplat.refine.lift import Lift
 from labelsplat.splats import Gaussians
 from labelsplat.splats.hull import solid_foreground
 
@@ -50,6 +51,12 @@ class RefineSettings:
     novel_views: int = 24
     clean_up: bool = True
 
+    def votes(self, *, later: bool = False) -> VoteSettings:
+        """How predictions of the first round, or of a later one, are weighted."""
+        if later:
+            return VoteSettings(self.later_power, self.later_floor, self.confidence_power)
+        return VoteSettings(self.power, self.floor, self.confidence_power)
+
 
 def blend_rounds(
     first: np.ndarray, later: np.ndarray, angles: np.ndarray | None, power: float
@@ -82,25 +89,6 @@ def without_holes(probabilities: np.ndarray, radius: int) -> np.ndarray:
     return out
 
 
-def vote_weights(
-    photos: Prepared, votes: np.ndarray, settings: RefineSettings, *, later: bool
-) -> np.ndarray:
-    """``[V, H, W]`` float32: how much each pixel's prediction counts.
-
-    Args:
-        photos: V photos, for angles and valid pixels.
-        votes: ``[V, H, W, K]`` of :func:`without_holes`.
-        settings: see :class:`RefineSettings`.
-        later: whether this is the second round or a later one.
-    """
-    power, floor = settings.power, settings.floor
-    if later:
-        power, floor = settings.later_power, settings.later_floor
-    front = frontalness(photos.angles, len(votes), power, floor)[:, None, None]
-    weights = front * confidence(votes, settings.confidence_power) * photos.valid
-    return weights.astype(np.float32)
-
-
 def lift_subject(
     gaussians: Gaussians,
     photos: Prepared,
@@ -123,7 +111,7 @@ def lift_subject(
     """
     radius = round(settings.close_radius * probabilities.shape[1] / 128)
     votes = without_holes(probabilities, radius)
-    weights = vote_weights(photos, votes, settings, later=later)
+    weights = vote_weights(photos, votes, settings.votes(later=later))
     lift = Lift(gaussians, photos.cameras, settings.gate)
     features = lift.run(votes, weights, settings.em_epochs, settings.background_damping)
     return features, lift.render(features)

@@ -31,8 +31,9 @@ class Geometry:
         psnr: mean over heads, dB: own photos, held-out views, and the latter with the settings of
             an earlier trial.
         labels: (name, mIoU in views that voted, mIoU in held-out views).
-        couplings: name, then mIoU of the model's own labels and of lifted ones, each in views that
-            were fitted and in held-out ones, then held-out PSNR in dB.
+        couplings: of labels as predicted and of weighted ones, a title and rows: name, then mIoU of
+            the model's own labels and of lifted ones, each in views that were fitted and in
+            held-out ones, then held-out PSNR in dB.
         speed: a sentence on the rasterizer.
         cuda: a sentence on the GPU.
         pages: (title, link) of the pages of experiments that were run. Pages are not kept in git:
@@ -41,7 +42,7 @@ class Geometry:
 
     psnr: tuple[float | None, float | None, float | None]
     labels: list[tuple[str, float | None, float | None]]
-    couplings: list[tuple[str, *tuple[float | None, ...]]]
+    couplings: list[tuple[str, list[tuple[str, *tuple[float | None, ...]]]]]
     speed: str | None
     cuda: str
     pages: list[tuple[str, str]]
@@ -55,7 +56,6 @@ class Geometry:
 def read_geometry(layout: Layout) -> Geometry:
     """Read fit.json, coupling.json and the benchmarks, as far as they are there."""
     fit = read_optional(layout.metrics / "fit.json")
-    couplings = read_optional(layout.metrics / "experiments" / "coupling.json")
     mean = table_at(fit, "mean")
     heldout = table_at(mean, "heldout")
     labels = table_at(mean, "label_miou")
@@ -70,27 +70,33 @@ def read_geometry(layout: Layout) -> Geometry:
             for name, words in LABELLING_WORDS.items()
             if name in labels
         ],
-        couplings=[
-            (
-                words,
-                *(
-                    number(table_at(couplings, name, key).get("mean"))
-                    for key in (
-                        "label_miou_train",
-                        "label_miou_heldout",
-                        "lift_miou_train",
-                        "lift_miou_heldout",
-                        "psnr_heldout",
-                    )
-                ),
-            )
-            for name, words in COUPLING_WORDS.items()
-            if name in couplings
-        ],
+        couplings=_couplings(layout.metrics / "experiments"),
         speed=_speed(read_optional(layout.metrics / "bench_splats.json")),
         cuda=_cuda(read_optional(layout.metrics / "bench_cuda.json")),
         pages=_pages(layout.metrics / "experiments"),
     )
+
+
+def _couplings(metrics: Path) -> list[tuple[str, list[tuple[str, *tuple[float | None, ...]]]]]:
+    keys = (
+        "label_miou_train", "label_miou_heldout", "lift_miou_train", "lift_miou_heldout",
+        "psnr_heldout",
+    )  # fmt: skip
+    titles = {
+        "coupling": "labels as predicted",
+        "coupling_weighted": "labels weighted as votes are",
+    }
+    out = []
+    for name, title in titles.items():
+        report = read_optional(metrics / f"{name}.json")
+        rows = [
+            (words, *(number(table_at(report, coupling, key).get("mean")) for key in keys))
+            for coupling, words in COUPLING_WORDS.items()
+            if coupling in report
+        ]
+        if rows:
+            out.append((title, rows))
+    return out
 
 
 def _speed(bench: dict) -> str | None:

@@ -35,8 +35,8 @@ CHOICES = {
 POSITIVE = {
     "capture.size", "capture.supersample", "parser.width", "parser.steps", "parser.batch",
     "parser.learning_rate", "parser.validate_every", "fit.gaussians", "fit.iterations",
-    "fit.hull_resolution", "fit.most_gaussians", "fit.means_rate", "finetune.steps",
-    "finetune.batch", "finetune.learning_rate", "evaluate.bootstrap",
+    "fit.hull_resolution", "fit.label_every", "fit.most_gaussians", "fit.means_rate",
+    "finetune.steps", "finetune.batch", "finetune.learning_rate", "evaluate.bootstrap",
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 

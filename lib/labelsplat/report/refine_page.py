@@ -41,6 +41,7 @@ from labelsplat.splats import (
     FitSettings,
     draw_views,
     fit_gaussians,
+    labels_of_fit,
     write_gaussians,
     write_label_sidecar,
     write_ply,
@@ -250,12 +251,15 @@ def refine_photos(
         checkpoint.net, voting.images, flip, vocabulary=checkpoint.vocabulary, device=device
     )
     steps = round(fit.iterations * max(len(chosen) / PHOTOS_OF_A_FIT, 1))
+    settings, weights = labels_of_fit(voting, soft, replace(fit, iterations=steps), refine.votes())
     fitted = fit_gaussians(
         voting.images,
         voting.valid,
         1 - soft[..., 0],
         voting.cameras,
-        replace(fit, iterations=steps),
+        settings,
+        labels=soft,
+        label_weights=weights,
         seed=seed,
         device=device,
     )

@@ -19,6 +19,7 @@ from labelsplat.splats.ply import read_label_sidecar, read_ply, write_label_side
 from labelsplat.splats.posteriors import model_posteriors
 from labelsplat.splats.rendering import ENGINES, Rendering, render
 from labelsplat.splats.settings import COUPLINGS, FitSettings
+from labelsplat.splats.stage import labels_of_fit
 
 __all__ = [
     "COUPLINGS",
@@ -35,6 +36,7 @@ __all__ = [
     "draw_views",
     "fit_gaussians",
     "freeze",
+    "labels_of_fit",
     "model_posteriors",
     "novel_cameras",
     "photometric_loss",

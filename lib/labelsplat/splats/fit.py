@@ -1,9 +1,10 @@
 """Fit Gaussians to a few photos of one head, and a label model with them. No truth enters.
 
 Each view has its own smooth background, so that captures need no masks; a weak loss holds alpha to
-the PREDICTED foreground. By default the geometry is learned from colour alone: labels of a parser
-disagree between the views, and gradients of wrong labels bend the surface that they are to be voted
-on with. How labels may take part is a setting (``settings.COUPLINGS``).
+the PREDICTED foreground. Labels may move the geometry, too, or only ride on it: a setting
+(``settings.COUPLINGS``). A parser's wrong labels agree with each other in profile and bend the
+surface that they are to be voted on with, unless ``label_weights`` give views from the side, and
+pixels of which the parser is unsure, less of a say.
 """
 
 from __future__ import annotations

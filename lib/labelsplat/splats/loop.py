@@ -86,7 +86,9 @@ class Loop:
         while self.steps < len(order):
             step, view = self.steps, int(order[self.steps])
             self.objective.parameters.schedule(step / len(order))
-            loss, picture, drawn = self.objective.loss(view, absgrad=self.density.absgrad(step))
+            loss, picture, drawn = self.objective.loss(
+                view, step, absgrad=self.density.absgrad(step)
+            )
             loss.backward()
             self.objective.parameters.step()
             if self.density.after(self.objective.parameters, drawn, step):

@@ -100,14 +100,17 @@ class Objective:
         scale = twists.new_tensor([1, 1, 1] + [self.targets.extent] * 3)
         return corrected(camera, twists[view : view + 1] * scale)
 
-    def draw(self, view: int, *, absgrad: bool = False) -> tuple[Tensor, Rendering, Tensor | None]:
+    def draw(
+        self, view: int, *, absgrad: bool = False, labels: bool = True
+    ) -> tuple[Tensor, Rendering, Tensor | None]:
         """The picture ``[H, W, 3]``, what was drawn for it, and label logits ``[H, W, K]``.
 
-        With ``absgrad`` drawing keeps absolute gradients, see :func:`render`.
+        With ``absgrad`` drawing keeps absolute gradients, see :func:`render`; without ``labels``
+        none are drawn, and None comes in their place.
         """
         p, settings = self.parameters, self.settings
         camera = self.camera(view)
-        colour, label = p.colour_set(), p.label_set(settings.coupling)
+        colour, label = p.colour_set(), p.label_set(settings.coupling) if labels else None
         options = {"absgrad": absgrad, "with_depth": settings.depth_weight > 0}
         logits = None
         if label is not None and settings.coupling == "joint":
@@ -147,10 +150,13 @@ class Objective:
         )
         return replace(drawn, features=drawn.features[..., :3]), drawn.features[0, ..., 3:]
 
-    def loss(self, view: int, *, absgrad: bool = False) -> tuple[Tensor, Tensor, Rendering]:
-        """The loss of one view, its picture, and what was drawn for it."""
+    def loss(
+        self, view: int, step: int = 0, *, absgrad: bool = False
+    ) -> tuple[Tensor, Tensor, Rendering]:
+        """The loss of one view at a step, its picture, and what was drawn for it."""
         t, s, p = self.targets, self.settings, self.parameters
-        picture, drawn, logits = self.draw(view, absgrad=absgrad)
+        due = step % s.label_every == 0
+        picture, drawn, logits = self.draw(view, absgrad=absgrad, labels=due)
         photo = t.photos[view]
         total = photometric_loss(picture, photo, s.ssim_share)
         if s.squared_weight:
@@ -161,7 +167,7 @@ class Objective:
             total = total + s.alpha_weight * silhouette
         if logits is not None:
             found = cross_entropy(logits, t.labels[view], t.label_weights[view])
-            total = total + s.label_weight * found
+            total = total + s.label_every * s.label_weight * found
         if s.opacity_weight:
             total = total + s.opacity_weight * p.colour["opacities"].sigmoid().mean()
         if s.scale_weight:

@@ -25,7 +25,7 @@ DENSITIES = ("fixed", "adaptive", "mcmc")
 prune as in 3D Gaussian Splatting); or by moving dead ones to living ones (3DGS-MCMC)."""
 
 RANGES = {
-    **dict.fromkeys(("gaussians", "iterations", "most_gaussians"), (1, math.inf)),
+    **dict.fromkeys(("gaussians", "iterations", "most_gaussians", "label_every"), (1, math.inf)),
     **dict.fromkeys(("ssim_share", "colour_smoothing", "hull_tolerance"), (0, 1)),
     **dict.fromkeys(
         ("means_rate", "squared_weight", "alpha_weight", "label_weight", "opacity_weight",
@@ -51,6 +51,8 @@ class FitSettings:
         alpha_weight: weight of the loss that holds alpha to the predicted foreground.
         label_weight: weight of the labels' cross-entropy; 0 = no label model is fitted (labels are
             lifted in closed form afterwards). Above 0, the fit must be given labels.
+        label_every: the labels have a say in every so many-th step, then with so much more weight:
+            drawing them takes as long as drawing the colours.
         coupling: one of :data:`COUPLINGS`.
         opacity_weight: weight of the mean opacity.
         scale_weight: weight of the mean scale, in units of the scene's extent.
@@ -86,6 +88,7 @@ class FitSettings:
     squared_weight: float = 2.0
     alpha_weight: float = 0.15
     label_weight: float = 0.0
+    label_every: int = 1
     coupling: str = "geometry_from_rgb"
     opacity_weight: float = 0.0
     scale_weight: float = 0.0

@@ -12,6 +12,7 @@ from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import run_jobs
 from labelsplat.capture import Camera, Prepared, capture_root
 from labelsplat.parsing.stage import prepared, round_predictions
+from labelsplat.parsing.votes import VoteSettings, vote_weights
 from labelsplat.splats.drawing import Drawn, draw_views
 from labelsplat.splats.fit import Fit, fit_gaussians
 from labelsplat.splats.gaussians import Gaussians, read_gaussians, write_gaussians
@@ -72,12 +73,34 @@ class FittedHead:
         return photos if self.cameras is None else replace(photos, cameras=self.cameras)
 
 
+def labels_of_fit(
+    photos: Prepared, probabilities: np.ndarray, settings: FitSettings, votes: VoteSettings
+) -> tuple[FitSettings, np.ndarray]:
+    """How predictions take part in a fit: its settings, and ``[V, H, W]`` each pixel's weight.
+
+    The weights are those of the vote, 1 on average, so that ``label_weight`` means the same
+    whatever they are. Where a capture does not say where the face looks, views from the side
+    cannot be told from the front; their labels would bend the geometry, and get no say in it.
+
+    Args:
+        photos: V photos.
+        probabilities: ``[V, H, W, K]`` soft predictions.
+        settings: of the fit.
+        votes: how predictions are weighted.
+    """
+    if photos.angles is None and settings.coupling in ("joint", "two_models"):
+        settings = replace(settings, coupling="geometry_from_rgb", label_weight=0.0)
+    weights = vote_weights(photos, probabilities, votes)
+    return settings, weights / max(weights.mean(), 1e-12)
+
+
 def fit_subject(
     layout: Layout,
     subject: str,
     round_name: str,
     out: Path,
     settings: FitSettings,
+    votes: VoteSettings,
     size: int,
     seed: int,
     device: str,
@@ -85,6 +108,7 @@ def fit_subject(
     """Fit one subject from its photos and predictions to ``out/{subject}.safetensors``."""
     photos = prepared(layout, subject, size)
     soft = round_predictions(layout, round_name, "refined", subject)
+    settings, weights = labels_of_fit(photos, soft.probabilities, settings, votes)
     checkpoint = layout.checkpoints / "fit" / round_name / f"{subject.replace('/', '_')}.pt"
     fit = fit_gaussians(
         photos.images,
@@ -93,6 +117,7 @@ def fit_subject(
         photos.cameras,
         settings,
         labels=soft.probabilities,
+        label_weights=weights,
         seed=seed,
         device=device,
         checkpoint=checkpoint,
@@ -145,16 +170,33 @@ def read_fit(layout: Layout, round_name: str, subject: str) -> FittedHead:
 
 
 def fit_round(
-    layout: Layout, round_name: str, settings: FitSettings, *, size: int, seed: int, device: str
+    layout: Layout,
+    round_name: str,
+    settings: FitSettings,
+    votes: VoteSettings,
+    *,
+    size: int,
+    seed: int,
+    device: str,
 ) -> list[FitReport]:
     """Fit every capture subject; writes ``work/{round}/splats`` and ``reports/fits/{round}.json``.
 
     The latter holds what no other stage may depend on: seconds.
+
+    Args:
+        layout: the project's tree.
+        round_name: e.g. "r1"; its predictions are used.
+        settings: of the fits.
+        votes: how predictions are weighted where they take part in a fit.
+        size: pixels.
+        seed: of every fit.
+        device: "auto", "cpu" or "cuda".
     """
     *_, subjects = capture_root(layout)
     with atomic_dir(layout.splats(round_name)) as out:
         jobs = [
-            (layout, subject, round_name, out, settings, size, seed, device) for subject in subjects
+            (layout, subject, round_name, out, settings, votes, size, seed, device)
+            for subject in subjects
         ]
         reports = run_jobs(fit_subject, jobs, processes=settings.processes, description="fit")
     seconds = {report.subject: round(report.seconds, 2) for report in reports}
