@@ -67,7 +67,7 @@ def _sample_roots(
     centre = template.canonical[triangles].mean(1)
     scalp = ~ear & (facial_hair.scalp_edge(centre, identity) > -0.1)
     if identity.hair.style == "fringe":
-        scalp &= centre[:, 1] < 7.95
+        scalp &= facial_hair.bald_edge(centre, identity) < 8.0
     triangles = triangles[scalp]
     a, b, c = (shape.vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -204,12 +204,20 @@ def _bun(identity: Identity, knot: np.ndarray, points: int, rng) -> np.ndarray:
     return centre + radii * (np.cos(angle) * a[:, None] + np.sin(angle) * b[:, None])
 
 
+def _before_face(strands: np.ndarray, shape: Shape) -> np.ndarray:
+    """``[N]`` bool: strands that run down the middle of face or throat, where nobody wears them."""
+    eye_y, eye_z = shape.eyes.mean(0)[1:]
+    x, y, z = np.moveaxis(strands, -1, 0)
+    return ((np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)).any(1)
+
+
 def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarray | None:
     """Strands of the identity's hair ``[N, K, 3]`` in metres, roots first; None for a bald head."""
     style = STYLES.get(identity.hair.style)
     if style is None:
         return None
     rng = stream(identity.seed, "hair strands")
+    with_ball = identity.hair.style == "bun" and identity.nuisances.hat == "none"
     bust = _Bust(template, shape)
     guide_roots = _sample_roots(template, shape, identity, _GUIDES, rng)
     knot = _knot(template, shape, identity.hair.style)
@@ -219,6 +227,8 @@ def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarra
     margin = 0.0008 if identity.hair.style == "buzz" else 0.0025
     free, _ = bust.push_out(strands[:, 1:].reshape(-1, 3), margin)
     strands[:, 1:] = free.reshape(len(strands), -1, 3)
-    if identity.hair.style == "bun":
+    if identity.hair.style in _HANGING:
+        strands = strands[~_before_face(strands, shape)]
+    if with_ball:
         strands = np.concatenate([strands, _bun(identity, knot, style.points, rng)])
     return strands

@@ -114,7 +114,10 @@ STYLES: dict[str, Style] = {
         11000, 10, 0.20, 0.4, 0.8, 0.45, 0.5, 0.0025, comb=_comb_down, keep_combing=True
     ),
     "bun": Style(12000, 7, 0.15, 0.15, 0.0, 1.2, 0.3, 0.001, comb=_comb_towards(BUN_HEIGHT)),
-    "fringe": Style(9000, 5, 0.03, 0.4, 0.3, 0.6, 0.2, 0.002, comb=_comb_fringe),
+    "fringe": Style(
+        9000, 5, 0.034, 0.35, 0.35, 0.7, 0.35, 0.002, comb=_comb_fringe,
+        shorten=((6.7, 7.3, 7.6, 7.98), (0.35, 0.9, 0.8, 0.3)),
+    ),
     "afro": Style(13000, 8, 0.034, 1.0, 0.0, 0.0, 0.2, 0.006, curl=0.005),
 }  # fmt: skip
 """All styles that have strands; ``bald`` has none."""

@@ -26,7 +26,8 @@ class Part:
         triangles: ``[T, 3]`` int64.
         material: one of the constants above.
         label: class in CELEBAMASK, or FROM_TEXTURE or UNLABELLED.
-        colour: ``[3]`` or ``[N, 3]`` linear RGB albedo; unused where the material is textured.
+        colour: ``[3]`` or ``[N, 3]`` linear RGB albedo; of eyeballs a factor on the texture; unused
+            on skin.
         uv: ``[N, 2]`` texture coordinates, or None.
         roughness: of the surface, 0.05 .. 1.
         specular: strength of the mirrored light; 1 is skin.
