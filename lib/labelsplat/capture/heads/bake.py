@@ -13,6 +13,7 @@ from labelsplat.capture.heads import parts
 from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.build import Head
 from labelsplat.capture.heads.light import Environment, sample_directions, sample_environment
+from labelsplat.capture.heads.mouth import INSIDE_MOUTH
 from labelsplat.capture.heads.raster import FAR, rasterise_depth
 from labelsplat.capture.heads.shade import Looks, Mesh, Surroundings, Textures
 from labelsplat.capture.heads.shape import DECIMETRE
@@ -25,6 +26,7 @@ _RAISED, _SHADOW_BIAS, _HAIR_BIAS = 0.0024, 0.0012, 0.010  # metres
 _HAIR_CASTERS, _HAIR_PIECE = 70_000, 24  # about as many triangles of hair, kept in such pieces
 _SPREAD = (10, 4, 2)  # smoothing steps of red, green, blue light in skin
 _BOUNCE = np.array((0.55, 0.36, 0.28)) * 0.38
+_MOUTH_FILL = np.array((0.30, 0.20, 0.17))  # light that wet walls throw to and fro in an open mouth
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +147,7 @@ def _merge(head: Head) -> tuple[dict, dict[str, slice], int]:
     looks = Looks(
         material=np.array([p.material for p in all_parts], np.int32),
         label=np.array([p.label for p in all_parts], np.int32),
+        pattern=np.array([p.pattern for p in all_parts], np.int32),
         roughness=np.array([p.roughness for p in all_parts], np.float32),
         specular=np.array([p.specular for p in all_parts], np.float32),
     )
@@ -259,6 +262,8 @@ def bake(head: Head, seed: int) -> Scene:
     openness = np.clip(irradiance.mean(1) / max(float(average.mean()), 1e-6), 0, 1)
     fill = (1 - 0.75 * openness) * (0.35 + 0.65 * openness)
     irradiance += (average * _BOUNCE).astype(np.float32) * fill[:, None]
+    for name in INSIDE_MOUTH:
+        irradiance[spans[name]] += (average * _MOUTH_FILL).astype(np.float32)
     _spread_in_skin(head, spans, irradiance)
 
     colour_only = looks.label[arrays["part_of"]] == parts.UNLABELLED

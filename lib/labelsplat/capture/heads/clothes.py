@@ -18,6 +18,7 @@ from labelsplat.capture.heads.shape import DECIMETRE
 from labelsplat.capture.heads.subdivide import normalised, quads_to_triangles, triangle_normals
 from labelsplat.labels import CELEBAMASK
 
+_PATTERNS = {"stripe": parts.STRIPES, "check": parts.CHECKS}
 _RIM = 0.012  # metres: how far the edge of the cloth turns in towards the skin
 _SLEEVE, _TRUNK, _RINGS = 0.16, 0.30, 5  # metres that the clothes go on beyond the bust
 _TUCK = 0.30  # dm: skin goes on this far below the neckline, so that no gap opens
@@ -95,24 +96,24 @@ def clip(
     return values, np.concatenate(kept), np.concatenate(rim)
 
 
-def _colours(canonical: np.ndarray, identity: Identity) -> np.ndarray:
-    """Albedo ``[N, 3]`` of the cloth at canonical positions."""
+def _look(canonical: np.ndarray, identity: Identity) -> dict:
+    """Colours and pattern of the cloth at canonical positions ``[N, 3]``, as fields of a Part."""
     cloth = identity.clothes
     hue, saturation, value = cloth.colour
     main = _hsv(hue, saturation, value)
     other = _hsv(hue + 0.4, 0.6 * saturation, min(1.0, value + 0.3))
-    x, y, _ = canonical.T
-    if cloth.pattern == "stripe":
-        share = smoothstep(-0.05, 0.25, np.sin(2 * np.pi * y / 0.5))
-    elif cloth.pattern == "check":
-        share = 0.35 * (np.sin(2 * np.pi * y / 0.6) > 0) + 0.35 * (np.sin(2 * np.pi * x / 0.6) > 0)
-    elif cloth.pattern == "heather":
-        share = np.clip(0.25 + 0.05 * noise(canonical, 30.0, identity.seed, "heather"), 0, 1)
-    else:
-        share = np.zeros(len(canonical))
-    colour = main + (other - main) * share[:, None]
     weave = 1 + 0.025 * noise(canonical, 40.0, identity.seed, "weave")
-    return np.clip(colour * weave[:, None], 0.004, 0.9)
+    if cloth.pattern == "heather":
+        flecks = 0.25 + 0.05 * noise(canonical, 30.0, identity.seed, "heather")
+        main = main + (other - main) * np.clip(flecks, 0, 1)[:, None]
+    look = {"colour": np.clip(main * weave[:, None], 0.004, 0.9)}
+    if cloth.pattern in _PATTERNS:
+        look |= {
+            "tangents": np.clip(other * weave[:, None], 0.004, 0.9),
+            "uv": canonical[:, :2],
+            "pattern": _PATTERNS[cloth.pattern],
+        }
+    return look
 
 
 def _continued(outer: np.ndarray, triangles: np.ndarray, canonical: np.ndarray) -> tuple:
@@ -212,10 +213,10 @@ def dress(body: Part, canonical: np.ndarray, identity: Identity) -> dict[str, Pa
         "body": replace(body, triangles=body.triangles[visible]),
         "cloth": Part(
             vertices, normals, triangles, parts.MATTE, cloth,
-            colour=_colours(where, identity), roughness=0.85, specular=0.375,
+            **_look(where, identity), roughness=0.85, specular=0.375,
         ),
         "continued": Part(
-            *beyond[:3], parts.MATTE, cloth, colour=_colours(beyond[3], identity),
+            *beyond[:3], parts.MATTE, cloth, **_look(beyond[3], identity),
             roughness=0.85, specular=0.375,
         ),
     }  # fmt: skip

@@ -18,6 +18,7 @@ from labelsplat.capture.heads.hair_styles import (
     comb_on_skin,
 )
 from labelsplat.capture.heads.identity import Identity
+from labelsplat.capture.heads.regions import smoothstep
 from labelsplat.capture.heads.shape import Shape
 from labelsplat.capture.heads.subdivide import normalised, quads_to_triangles
 from labelsplat.capture.heads.template import BODY, HEAD, Template
@@ -117,7 +118,10 @@ def _grow_guides(
     step = _lengths(style, identity, roots, rng)[:, None] / last
     guides = np.empty((count, style.points, 3))
     guides[:, 0] = roots.points
-    direction = roots.normals * style.lift + 0.12 * rng.standard_normal((count, 3))
+    lift = np.full((count, 1), style.lift)
+    if name in _PARTED:  # hair lies flat where it is parted
+        lift *= 0.15 + 0.85 * smoothstep(0.0, 0.35, np.abs(roots.canonical[:, :1] - parting))
+    direction = roots.normals * lift + 0.12 * rng.standard_normal((count, 3))
     direction = normalised(direction + comb_on_skin(style, roots.canonical, roots.normals, parting))
     for k in range(1, style.points):
         before = guides[:, k - 1]
@@ -205,10 +209,11 @@ def _bun(identity: Identity, knot: np.ndarray, points: int, rng) -> np.ndarray:
 
 
 def _before_face(strands: np.ndarray, shape: Shape) -> np.ndarray:
-    """``[N]`` bool: strands that run down the middle of face or throat, where nobody wears them."""
+    """``[N]`` bool: strands that hang before face or throat, where nobody leaves them."""
     eye_y, eye_z = shape.eyes.mean(0)[1:]
     x, y, z = np.moveaxis(strands, -1, 0)
-    return ((np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)).any(1)
+    throat = (np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)
+    return (throat | ((y < eye_y - 0.005) & (z > eye_z - 0.038))).any(1)
 
 
 def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarray | None:

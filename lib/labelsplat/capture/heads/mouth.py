@@ -26,6 +26,9 @@ from labelsplat.capture.heads.template import (
 )
 from labelsplat.labels import CELEBAMASK
 
+INSIDE_MOUTH = ("mouth", "upper teeth", "lower teeth", "tongue")
+"""Names of the parts that :func:`mouth_parts` makes."""
+
 # Where teeth meet: degrees about the vertical axis through z = 0.95 dm, from the front to the back.
 _UPPER_GAPS = (0.0, 8.8, 18.5, 28.0, 38.0, 51.0, 64.0, 78.0)
 _LOWER_GAPS = (0.0, 6.2, 13.2, 22.0, 32.5, 44.0, 60.0, 76.0)
@@ -86,7 +89,7 @@ def mouth_parts(template: Template, shape: Shape, identity: Identity) -> dict[st
     mottled = 1 + 0.10 * noise(template.canonical, 22.0, identity.seed, "tongue", 2)
     groove = 1 - 0.30 * np.exp(-((x / 0.022) ** 2))
     inner = skin_colour(0.3 * identity.skin.melanin + 0.3, 2.2) * 0.6
-    deep = 0.25 + 0.75 * smoothstep(0.85, 1.40, z)
+    deep = 0.15 + 0.85 * smoothstep(0.75, 1.40, z)
     tongue = np.array((0.50, 0.20, 0.19)) * (1 - 0.15 * identity.skin.melanin)
     return {
         "mouth": _soft(template, shape, template.quads_of(MOUTH), inner, deep),

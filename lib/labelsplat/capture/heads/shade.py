@@ -7,15 +7,16 @@ from typing import NamedTuple
 import numba as nb
 import numpy as np
 
-from labelsplat.capture.heads.parts import EYE, HAIR, MATTE, SKIN
+from labelsplat.capture.heads.parts import EYE, HAIR, MATTE, PLAIN, SKIN, STRIPES
 
 
 class Mesh(NamedTuple):
     """All parts of a scene in one mesh, float32. The head's N_s vertices come first.
 
     Attributes:
-        vertices, normals, colour, tangent: ``[N, 3]``; tangents of hair only.
-        uv: ``[N, 2]``.
+        vertices, normals, colour, tangent: ``[N, 3]``; tangents of hair; of patterned cloth
+            the second colour.
+        uv: ``[N, 2]``; of patterned cloth its canonical (x, y).
         triangles: ``[T, 3]`` int32; labelled ones first.
         part_of: ``[T]`` int32.
         irradiance: ``[N, 3]`` light that falls on the vertex, over pi.
@@ -39,10 +40,11 @@ class Mesh(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """Per part: material and label (int32), roughness and specular (float32)."""
+    """Per part: material, label and pattern (int32), roughness and specular (float32)."""
 
     material: np.ndarray
     label: np.ndarray
+    pattern: np.ndarray
     roughness: np.ndarray
     specular: np.ndarray
 
@@ -168,6 +170,16 @@ def _hair(mesh, around, corner, weight, normal, light, openness, view):
 
 
 @nb.njit(cache=True, nogil=True)
+def _woven(pattern, x, y):
+    """Share of the second colour of a cloth at canonical (x, y), dm."""
+    if pattern == STRIPES:
+        t = min(1.0, max(0.0, (np.sin(2 * np.pi * y / 0.5) + 0.05) / 0.3))
+        return t * t * (3 - 2 * t)
+    share = 0.35 if np.sin(2 * np.pi * y / 0.6) > 0 else 0.0
+    return share + (0.35 if np.sin(2 * np.pi * x / 0.6) > 0 else 0.0)
+
+
+@nb.njit(cache=True, nogil=True)
 def _surface(mesh, looks, textures, around, triangle, weight, view):
     """Linear RGB of one sample. ``view`` is the unit vector from the camera."""
     part = mesh.part_of[triangle]
@@ -213,6 +225,13 @@ def _surface(mesh, looks, textures, around, triangle, weight, view):
         albedo = (texel[0] * tint[0], texel[1] * tint[1], texel[2] * tint[2])
     else:
         albedo = _mix(mesh.colour, corner, weight)
+        if looks.pattern[part] != PLAIN:
+            other, share = _mix(mesh.tangent, corner, weight), _woven(looks.pattern[part], u, v)
+            albedo = (
+                albedo[0] + share * (other[0] - albedo[0]),
+                albedo[1] + share * (other[1] - albedo[1]),
+                albedo[2] + share * (other[2] - albedo[2]),
+            )
 
     facing = -_dot(normal, view)
     if facing < 0 and material == MATTE:  # the inside of a sheet

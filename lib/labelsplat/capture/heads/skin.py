@@ -192,7 +192,7 @@ def _make_up(colour: np.ndarray, atlas: Atlas, identity: Identity, t: _Texels) -
     line *= np.where(t.y > regions.EYE_LINE, 1.0, 0.45)
     skin = _blend(skin, np.array((0.012, 0.010, 0.010)), 0.9 * worn.liner * line)
     cheek = _spot(t, 0.50, 6.99, 0.17, 0.12) * (t.z > 0.5)
-    skin = _blend(skin, skin * (1.0, 0.62, 0.66), 0.75 * worn.blush * cheek)
+    skin = _blend(skin, skin * (1.0, 0.62, 0.66), 0.45 * worn.blush * cheek)
     colour[near] = skin
     return colour
 
