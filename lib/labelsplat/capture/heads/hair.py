@@ -216,6 +216,16 @@ def _before_face(strands: np.ndarray, shape: Shape) -> np.ndarray:
     return (throat | ((y < eye_y - 0.005) & (z > eye_z - 0.038))).any(1)
 
 
+def _astray(strands: np.ndarray) -> np.ndarray:
+    """``[N]`` bool: single strands that stand off all others as wires would."""
+    lost = np.zeros(len(strands), bool)
+    for share, gap in ((0.5, 0.007), (0.75, 0.010)):
+        points = strands[:, int(share * strands.shape[1])]
+        distance, _ = cKDTree(points).query(points, k=9)
+        lost |= distance[:, -1] > gap
+    return lost
+
+
 def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarray | None:
     """Strands of the identity's hair ``[N, K, 3]`` in metres, roots first; None for a bald head."""
     style = STYLES.get(identity.hair.style)
@@ -233,7 +243,7 @@ def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarra
     free, _ = bust.push_out(strands[:, 1:].reshape(-1, 3), margin)
     strands[:, 1:] = free.reshape(len(strands), -1, 3)
     if identity.hair.style in _HANGING:
-        strands = strands[~_before_face(strands, shape)]
+        strands = strands[~_before_face(strands, shape) & ~_astray(strands)]
     if with_ball:
         strands = np.concatenate([strands, _bun(identity, knot, style.points, rng)])
     return strands
