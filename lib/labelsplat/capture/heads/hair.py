@@ -208,18 +208,28 @@ def _bun(identity: Identity, knot: np.ndarray, points: int, rng) -> np.ndarray:
     return centre + radii * (np.cos(angle) * a[:, None] + np.sin(angle) * b[:, None])
 
 
+def _drawn_back(strands: np.ndarray, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """Hair beside the face, no farther forward than the cheekbones: it is worn behind them."""
+    eye_y, eye_z = shape.eyes.mean(0)[1:]
+    limit = eye_z - 0.038 + 1.5 * np.maximum(0, strands[..., 1] - eye_y + 0.005)
+    limit = limit - 0.020 * rng.random((len(strands), 1))  # no straight edge
+    out = strands.copy()
+    out[..., 2] = np.minimum(out[..., 2], limit)
+    return out
+
+
 def _before_face(strands: np.ndarray, shape: Shape) -> np.ndarray:
-    """``[N]`` bool: strands that hang before face or throat, where nobody leaves them."""
+    """``[N]`` bool: strands that hang before the middle of face or throat."""
     eye_y, eye_z = shape.eyes.mean(0)[1:]
     x, y, z = np.moveaxis(strands, -1, 0)
-    throat = (np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)
-    return (throat | ((y < eye_y - 0.005) & (z > eye_z - 0.038))).any(1)
+    middle = (np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)
+    return (middle | ((y < eye_y - 0.005) & (z > eye_z - 0.025))).any(1)
 
 
 def _astray(strands: np.ndarray) -> np.ndarray:
     """``[N]`` bool: single strands that stand off all others as wires would."""
     lost = np.zeros(len(strands), bool)
-    for share, gap in ((0.5, 0.007), (0.75, 0.010)):
+    for share, gap in ((0.5, 0.018), (0.75, 0.025)):
         points = strands[:, int(share * strands.shape[1])]
         distance, _ = cKDTree(points).query(points, k=9)
         lost |= distance[:, -1] > gap
@@ -240,6 +250,8 @@ def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarra
     roots = _sample_roots(template, shape, identity, style.strands, rng)
     strands = _follow_guides(style, identity, guides, guide_roots, roots, rng)
     margin = 0.0008 if identity.hair.style == "buzz" else 0.0025
+    if identity.hair.style in _HANGING:
+        strands = _drawn_back(strands, shape, rng)
     free, _ = bust.push_out(strands[:, 1:].reshape(-1, 3), margin)
     strands[:, 1:] = free.reshape(len(strands), -1, 3)
     if identity.hair.style in _HANGING:
