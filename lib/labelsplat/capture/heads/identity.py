@@ -292,6 +292,9 @@ _SPREAD = 1.1673039782614187 ** -np.arange(1.0, 5.0)
 the unit cube evenly."""
 
 
+_GOLDEN = 0.6180339887498949  # the same in one dimension: no run tells two halves apart better
+
+
 def _sample_person(seed: int, rng: np.random.Generator) -> tuple[float, float, np.ndarray]:
     """(gender, years, ancestry): even over every run of consecutive seeds, not only over many.
 
@@ -299,8 +302,10 @@ def _sample_person(seed: int, rng: np.random.Generator) -> tuple[float, float, n
     make up most of a set.
     """
     at = (0.5 + seed * _SPREAD) % 1
-    gender = float(np.clip((0.08, 0.92)[int(at[0] >= 0.5)] + 0.08 * rng.standard_normal(), 0, 1))
-    years = float(18 + 62 * at[1])
+    gender = float(
+        np.clip((0.08, 0.92)[int(seed * _GOLDEN % 1 >= 0.5)] + 0.08 * rng.standard_normal(), 0, 1)
+    )
+    years = float(np.interp(at[1], (0, 0.25, 0.5, 0.75, 1), (18, 30, 45, 60, 80)))
     main = min(2, int(3 * at[2]))
     share = 0.52 + 0.48 * at[3]
     rest = rng.uniform(0, 1 - share)
@@ -311,9 +316,9 @@ def _sample_person(seed: int, rng: np.random.Generator) -> tuple[float, float, n
 def sample_identity(seed: int, nuisance: str = "plain") -> Identity:
     """A random head; the same seed gives the same head.
 
-    Genders, ages 18 to 80 and main ancestries are even over consecutive seeds; expressions are
-    neutral for about half of all heads and spread over FaceScape's others else. A nuisance level
-    changes what is worn and how it is photographed, nothing else of the head.
+    Genders, four bands of age from 18 to 80, and main ancestries are even over consecutive seeds;
+    expressions are neutral for about half of all heads and spread over FaceScape's others else. A
+    nuisance level changes what is worn and how it is photographed, nothing else of the head.
 
     Raises:
         ParameterError: an unknown nuisance level.
