@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from labelsplat.base import CaptureError, ParameterError
-from labelsplat.capture.heads import EXPRESSIONS, STYLES, data, describe, sample_identity
+from labelsplat.capture.heads import (
+    EXPRESSIONS,
+    STYLES,
+    data,
+    describe,
+    population,
+    sample_identity,
+)
 from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.shape import build_shape, target_weights
 from labelsplat.capture.heads.template import load_template
@@ -65,6 +72,27 @@ def test_population_is_balanced(people):
     assert set(expressions) <= set(FACESCAPE)
     assert len(expressions) >= 18
     assert {p.hair.style for p in people} == {*STYLES, "bald"}
+
+
+def test_consecutive_heads_are_balanced():
+    """Sets are small and consist of consecutive seeds: each must be even, not only all of them."""
+    for first in (1, 40, 100, 2001):
+        table = population(sample_identity(seed) for seed in range(first, first + 16))
+        assert max(table["gender"].values()) <= 10
+        assert len(table["age"]) == 4
+        assert min(table["age"].values()) >= 2
+        assert min(table["ancestry"].values()) >= 3
+
+
+def test_population_lists_every_head_once(people):
+    table = population(people)
+    for trait in ("gender", "age", "ancestry", "hair", "hair colour", "expression", "beard"):
+        assert sum(table[trait].values()) == len(people)
+    assert list(table["expression"]) == FACESCAPE
+    assert table["worn"] == {"none": len(people)}
+    assert 0.1 < table["make-up"]["some"] / len(people) < 0.4
+    assert not any(p.make_up.worn for p in people if p.male)
+    assert {p.skin.beard_shape for p in people} == {"full", "goatee", "moustache"}
 
 
 def test_expressions_are_those_of_facescape():

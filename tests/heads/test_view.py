@@ -184,7 +184,7 @@ def test_the_head_fits_in_the_frame(style):
 def test_the_bust_is_closed_from_below():
     """Straight from below one sees cloth, never the inside of the skin through the cut waist."""
     scene = bake(build_head(plain_identity(8, "bald")), 0)
-    cam = orbit_camera(0, -89, distance=1.2, field_of_view=9, size=48, target=(0, -0.3, -0.03))
+    cam = orbit_camera(0, -89, distance=1.2, field_of_view=7, size=48, target=(0, -0.3, -0.03))
     assert set(np.unique(render_view(scene, cam, 2).labels)) == {INDEX("cloth")}
 
 

@@ -49,6 +49,13 @@ def _sum_octaves(points, frequency, offsets, lattice, gain):
     return out
 
 
+def noise_where(region: np.ndarray, points: np.ndarray, *args, **kwargs) -> np.ndarray:
+    """:func:`noise` at the points of ``region [N]`` bool, 0 elsewhere: most layers cover little."""
+    out = np.zeros(len(points), np.float32)
+    out[region] = noise(points[region], *args, **kwargs)
+    return out
+
+
 def noise(
     points: np.ndarray, frequency: float, seed: int, name: str, octaves: int = 1, gain: float = 0.5
 ) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba as nb
 import numpy as np
@@ -12,17 +13,20 @@ from labelsplat.capture.heads import parts
 from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.build import Head
 from labelsplat.capture.heads.light import Environment, sample_directions, sample_environment
+from labelsplat.capture.heads.mouth import INSIDE_MOUTH
 from labelsplat.capture.heads.raster import FAR, rasterise_depth
 from labelsplat.capture.heads.shade import Looks, Mesh, Surroundings, Textures
 from labelsplat.capture.heads.shape import DECIMETRE
-from labelsplat.capture.heads.subdivide import scatter_sum
+from labelsplat.capture.heads.subdivide import quads_to_triangles, scatter_sum
+from labelsplat.capture.heads.template import BODY, HEAD, load_template
 from labelsplat.labels import CELEBAMASK
 
 _DIRECTIONS, _MAP_SIZE, _MAP_REACH = 40, 208, 0.24  # number, pixels, metres from the centre
-_SHADOW_BIAS, _HAIR_BIAS = 0.0035, 0.010  # metres
+_RAISED, _SHADOW_BIAS, _HAIR_BIAS = 0.0024, 0.0012, 0.010  # metres
 _HAIR_CASTERS, _HAIR_PIECE = 70_000, 24  # about as many triangles of hair, kept in such pieces
 _SPREAD = (10, 4, 2)  # smoothing steps of red, green, blue light in skin
 _BOUNCE = np.array((0.55, 0.36, 0.28)) * 0.38
+_MOUTH_FILL = np.array((0.30, 0.20, 0.17))  # light that wet walls throw to and fro in an open mouth
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +85,12 @@ def _lit(points, i, depth, bias):
 
 
 @nb.njit(cache=True, nogil=True)
-def _gather(points, normals, depth, first_hair, towards, light, irradiance, light_vector):
-    """Add one direction's light to all vertices; those from ``first_hair`` on are hair."""
+def _gather(points, raised, normals, depth, first_hair, towards, light, irradiance, light_vector):
+    """Add one direction's light to all vertices; those from ``first_hair`` on are hair.
+
+    Skin looks its shadow up from a little above itself (``raised``, a map pixel along the normal):
+    a bias in depth that is large enough for grazing light would let hair, nose and lids cast none.
+    """
     mean = (light[0] + light[1] + light[2]) / 3
     lit = np.float32(0)
     for i in range(len(points)):
@@ -101,7 +109,7 @@ def _gather(points, normals, depth, first_hair, towards, light, irradiance, ligh
             weight = above
             share = np.float32(0)
             if cosine > np.float32(-0.3):
-                share = _lit(points, i, depth, np.float32(_SHADOW_BIAS) * (2 - above))
+                share = _lit(raised, i, depth, np.float32(_SHADOW_BIAS))
         for k in range(3):
             irradiance[i, k] += share * weight * light[k]
             if cosine > np.float32(-0.3):
@@ -139,6 +147,7 @@ def _merge(head: Head) -> tuple[dict, dict[str, slice], int]:
     looks = Looks(
         material=np.array([p.material for p in all_parts], np.int32),
         label=np.array([p.label for p in all_parts], np.int32),
+        pattern=np.array([p.pattern for p in all_parts], np.int32),
         roughness=np.array([p.roughness for p in all_parts], np.float32),
         specular=np.array([p.specular for p in all_parts], np.float32),
     )
@@ -158,36 +167,43 @@ def _collect_light(arrays: dict, first_hair: int, environment: Environment, rng)
     """Irradiance over pi and light vector of every vertex, without bounces."""
     vertices, normals = arrays["vertices"], arrays["normals"]
     casters = _shadow_casters(arrays, first_hair)
+    above = vertices[:first_hair] + np.float32(_RAISED) * normals[:first_hair]
     irradiance, light_vector = np.zeros_like(vertices), np.zeros_like(vertices)
     for towards, light in zip(*sample_directions(environment, _DIRECTIONS, rng), strict=True):
         up = (0, 1.0, 0) if abs(towards[1]) < 0.95 else (1.0, 0, 0)
         right = np.cross(up, towards)
         right /= np.linalg.norm(right)
         axes = np.stack([right, np.cross(towards, right), -towards]).astype(np.float32)
-        points = _to_map(
-            vertices, axes, np.float32(_MAP_SIZE / (2 * _MAP_REACH)), np.float32(_MAP_SIZE / 2)
-        )
+        scale, offset = np.float32(_MAP_SIZE / (2 * _MAP_REACH)), np.float32(_MAP_SIZE / 2)
+        points, raised = (_to_map(v, axes, scale, offset) for v in (vertices, above))
         depth = np.full((_MAP_SIZE, _MAP_SIZE), FAR, np.float32)
         rasterise_depth(points, casters, depth)
         _gather(
-            points, normals, depth, first_hair, towards.astype(np.float32),
+            points, raised, normals, depth, first_hair, towards.astype(np.float32),
             light.astype(np.float32), irradiance, light_vector,
         )  # fmt: skip
     return irradiance / np.float32(np.pi), light_vector / np.float32(np.pi)
 
 
-def _spread_in_skin(head: Head, spans: dict[str, slice], irradiance: np.ndarray) -> None:
-    """Blur the light over the welded skin, red farthest, in place of subsurface scattering."""
-    n, tri = head.fine_vertices, head.skin_triangles
-    fine = np.zeros((n, 3))
-    for name in ("head", "body"):
-        fine[head.parts[name].fine] = irradiance[spans[name]]
+@lru_cache(maxsize=1)
+def _skin_mean() -> sp.csr_matrix:
+    """``[V, V]`` means over a skin vertex and its neighbours: one topology for all heads."""
+    template = load_template()
+    n, tri = len(template.canonical), quads_to_triangles(template.quads_of(HEAD, BODY))
     ends = np.concatenate([tri[:, [0, 1]], tri[:, [1, 2]], tri[:, [2, 0]]])
     graph = sp.coo_matrix((np.ones(len(ends)), ends.T), (n, n)).tocsr()
     graph = graph + graph.T
     graph.data[:] = 1
     graph = graph + 2 * sp.identity(n)
-    mean = sp.diags(1 / np.asarray(graph.sum(1)).ravel()) @ graph
+    return (sp.diags(1 / np.asarray(graph.sum(1)).ravel()) @ graph).tocsr()
+
+
+def _spread_in_skin(head: Head, spans: dict[str, slice], irradiance: np.ndarray) -> None:
+    """Blur the light over the welded skin, red farthest, in place of subsurface scattering."""
+    mean = _skin_mean()
+    fine = np.zeros((mean.shape[0], 3))
+    for name in ("head", "body"):
+        fine[head.parts[name].fine] = irradiance[spans[name]]
     for channel, steps in enumerate(_SPREAD):
         for _ in range(steps):
             fine[:, channel] = mean @ fine[:, channel]
@@ -235,7 +251,7 @@ def _exposure(head: Head, irradiance: np.ndarray, normals: np.ndarray) -> float:
 
 def bake(head: Head, seed: int) -> Scene:
     """Light a head with the environment of ``seed``; equal input gives equal bytes."""
-    environment = sample_environment(seed)
+    environment = sample_environment(seed, head.identity.nuisances.level)
     arrays, spans, first_hair = _merge(head)
     looks = arrays.pop("looks")
     rng = stream(seed, "light directions")
@@ -246,6 +262,8 @@ def bake(head: Head, seed: int) -> Scene:
     openness = np.clip(irradiance.mean(1) / max(float(average.mean()), 1e-6), 0, 1)
     fill = (1 - 0.75 * openness) * (0.35 + 0.65 * openness)
     irradiance += (average * _BOUNCE).astype(np.float32) * fill[:, None]
+    for name in INSIDE_MOUTH:
+        irradiance[spans[name]] += (average * _MOUTH_FILL).astype(np.float32)
     _spread_in_skin(head, spans, irradiance)
 
     colour_only = looks.label[arrays["part_of"]] == parts.UNLABELLED

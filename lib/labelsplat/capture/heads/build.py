@@ -8,24 +8,30 @@ import numpy as np
 
 from labelsplat.capture.heads import facial_hair, parts, strands
 from labelsplat.capture.heads._random import stream
+from labelsplat.capture.heads.accessories import Landmarks, earrings, glasses, necklace
 from labelsplat.capture.heads.clothes import dress
-from labelsplat.capture.heads.eyes import gaze_axis, paint_eye, sphere, teeth_shade
+from labelsplat.capture.heads.covers import hand, mask, scarf
+from labelsplat.capture.heads.eyes import gaze_axis, lid_shade, paint_eye, sphere
 from labelsplat.capture.heads.hair import grow_hair
 from labelsplat.capture.heads.hair_styles import STYLES
+from labelsplat.capture.heads.headwear import hat, press_hair
 from labelsplat.capture.heads.identity import Identity
+from labelsplat.capture.heads.mouth import mouth_parts
 from labelsplat.capture.heads.parts import Part
 from labelsplat.capture.heads.regions import smoothstep
 from labelsplat.capture.heads.shape import Shape, build_shape
-from labelsplat.capture.heads.skin import SkinTextures, base_pigments, paint, skin_colour
+from labelsplat.capture.heads.skin import (
+    SkinTextures,
+    base_pigments,
+    brow_colour,
+    paint,
+    skin_colour,
+)
 from labelsplat.capture.heads.subdivide import quads_to_triangles
 from labelsplat.capture.heads.template import (
     BODY,
     HEAD,
-    LOWER_TEETH,
-    MOUTH,
     SOCKETS,
-    TONGUE,
-    UPPER_TEETH,
     Template,
     load_template,
 )
@@ -44,8 +50,6 @@ class Head:
         textures: the head's painted textures.
         eye_texture: ``[R, 2 R, 3]`` float32, see eyes.paint_eye.
         eyes: ``[2, 3]`` centres of the left and the right eyeball.
-        skin_triangles: ``[T, 3]`` triangles of all skin over the template's fine vertices.
-        fine_vertices: number of the template's fine vertices.
     """
 
     identity: Identity
@@ -53,8 +57,6 @@ class Head:
     textures: SkinTextures
     eye_texture: np.ndarray
     eyes: np.ndarray
-    skin_triangles: np.ndarray
-    fine_vertices: int
 
 
 def _part(shape: Shape, quads: np.ndarray, material: int, label: int, **traits) -> Part:
@@ -94,31 +96,22 @@ def _body_skin(template: Template, shape: Shape, identity: Identity) -> Part:
     )  # fmt: skip
 
 
-def _mouth_and_sockets(template: Template, shape: Shape, identity: Identity) -> dict[str, Part]:
-    melanin, mouth = identity.skin.melanin, CELEBAMASK.index("mouth")
-    teeth = teeth_shade(identity)
-    looks = {
-        "mouth": (MOUTH, mouth, skin_colour(0.3 * melanin + 0.3, 2.2) * 0.55, 0.35),
-        "sockets": (SOCKETS, CELEBAMASK.index("skin"), skin_colour(melanin, 1.4) * 0.7, 0.35),
-        "upper teeth": (UPPER_TEETH, mouth, np.array((0.62, 0.57, 0.48)) * teeth, 0.2),
-        "lower teeth": (LOWER_TEETH, mouth, np.array((0.56, 0.51, 0.43)) * teeth, 0.2),
-        "tongue": (TONGUE, mouth, np.array((0.42, 0.16, 0.15)), 0.35),
-    }
-    return {
-        name: _part(
-            shape, template.quads_of(island), parts.MATTE, label, colour=colour, roughness=rough
-        )
-        for name, (island, label, colour, rough) in looks.items()
-    }
+def _sockets(template: Template, shape: Shape, identity: Identity) -> Part:
+    colour = skin_colour(identity.skin.melanin, 1.4) * 0.7
+    return _part(
+        shape, template.quads_of(SOCKETS), parts.MATTE, CELEBAMASK.index("skin"),
+        colour=colour, roughness=0.35,
+    )  # fmt: skip
 
 
-def _eyeballs(shape: Shape, identity: Identity) -> dict[str, Part]:
-    out = {}
-    for label, centre in zip(("l_eye", "r_eye"), shape.eyes, strict=True):
+def _eyeballs(template: Template, shape: Shape, identity: Identity) -> dict[str, Part]:
+    rim, out = shape.vertices[template.eyelid_rim], {}
+    for label, centre, side in zip(("l_eye", "r_eye"), shape.eyes, (1.0, -1.0), strict=True):
         vertices, normals, uv, quads = sphere(centre, 0.995 * shape.eye_radius, gaze_axis(identity))
+        lids = rim[np.linalg.norm(rim - centre, axis=1) < 3 * shape.eye_radius]
         out[label] = Part(
             vertices, normals, quads_to_triangles(quads), parts.EYE, CELEBAMASK.index(label),
-            uv=uv, roughness=0.05,
+            colour=lid_shade(vertices, lids, side), uv=uv, roughness=0.05,
         )  # fmt: skip
     return out
 
@@ -126,17 +119,24 @@ def _eyeballs(shape: Shape, identity: Identity) -> dict[str, Part]:
 def _strand_parts(
     template: Template, shape: Shape, identity: Identity, textures: SkinTextures
 ) -> dict[str, Part]:
-    """Hair, beard and lashes as ribbons."""
+    """Hair, beard, brows and lashes as ribbons."""
     style = STYLES.get(identity.hair.style)
     colour = identity.hair_rgb
+    hair = grow_hair(template, shape, identity)
+    if hair is not None and identity.nuisances.hat != "none":
+        hair = press_hair(hair, template, shape, identity)
     grown = {
         "hair": (
-            grow_hair(template, shape, identity),
+            hair,
             style.radius if style else 0.0, colour, CELEBAMASK.index("hair"),
         ),
         "beard": (
             strands.grow_beard(template, shape, identity, textures.beard),
             0.00016, colour, parts.UNLABELLED,
+        ),
+        "brows": (
+            strands.grow_brows(template, shape, identity),
+            0.00012, brow_colour(identity), parts.UNLABELLED,
         ),
         "lashes": (
             strands.grow_lashes(template, shape, identity),
@@ -147,10 +147,30 @@ def _strand_parts(
     middle = np.array((0, eyes[1] + 0.02, eyes[2] - 0.085))
     out = {}
     for name, (curves, radius, rgb, label) in grown.items():
-        if curves is not None:
+        if curves is not None and len(curves):
             rng = stream(identity.seed, f"{name} ribbons")
             mesh = strands.ribbons(curves, radius, rgb, rng, middle)
             out[name] = Part(**mesh, material=parts.HAIR, label=label)
+    return out
+
+
+def _worn(template: Template, shape: Shape, identity: Identity) -> dict[str, Part]:
+    """Everything that the identity's nuisances add."""
+    worn = identity.nuisances
+    out = hat(template, shape, identity)
+    landmarks = Landmarks(template, shape)
+    if worn.glasses != "none":
+        out |= glasses(shape, landmarks, identity)
+    if worn.earrings != "none":
+        out |= earrings(landmarks, identity)
+    if worn.necklace != "none":
+        out |= necklace(landmarks, identity)
+    if worn.cover == "mask":
+        out |= mask(template, shape, landmarks, identity)
+    elif worn.cover == "hand":
+        out |= hand(landmarks, identity)
+    if worn.scarf:
+        out |= scarf(template, shape, identity)
     return out
 
 
@@ -167,16 +187,17 @@ def build_head(identity: Identity) -> Head:
     all_parts = {
         "head": _head_skin(template, shape, identity),
         **dress(body, template.canonical[body.fine], identity),
-        **_mouth_and_sockets(template, shape, identity),
-        **_eyeballs(shape, identity),
+        **mouth_parts(template, shape, identity),
+        "sockets": _sockets(template, shape, identity),
+        **_eyeballs(template, shape, identity),
         **_strand_parts(template, shape, identity, textures),
     }
+    if identity.nuisances.words != "none":
+        all_parts |= _worn(template, shape, identity)
     return Head(
         identity=identity,
         parts=all_parts,
         textures=textures,
         eye_texture=paint_eye(identity),
         eyes=shape.eyes,
-        skin_triangles=quads_to_triangles(template.quads_of(HEAD, BODY)),
-        fine_vertices=len(shape.vertices),
     )

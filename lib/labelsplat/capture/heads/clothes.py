@@ -14,10 +14,13 @@ from labelsplat.capture.heads._noise import noise
 from labelsplat.capture.heads.identity import Identity
 from labelsplat.capture.heads.parts import Part
 from labelsplat.capture.heads.regions import smoothstep
-from labelsplat.capture.heads.subdivide import triangle_normals
+from labelsplat.capture.heads.shape import DECIMETRE
+from labelsplat.capture.heads.subdivide import normalised, quads_to_triangles, triangle_normals
 from labelsplat.labels import CELEBAMASK
 
+_PATTERNS = {"stripe": parts.STRIPES, "check": parts.CHECKS}
 _RIM = 0.012  # metres: how far the edge of the cloth turns in towards the skin
+_SLEEVE, _TRUNK, _RINGS = 0.16, 0.30, 5  # metres that the clothes go on beyond the bust
 _TUCK = 0.30  # dm: skin goes on this far below the neckline, so that no gap opens
 
 
@@ -93,28 +96,34 @@ def clip(
     return values, np.concatenate(kept), np.concatenate(rim)
 
 
-def _colours(canonical: np.ndarray, identity: Identity) -> np.ndarray:
-    """Albedo ``[N, 3]`` of the cloth at canonical positions."""
+def _look(canonical: np.ndarray, identity: Identity) -> dict:
+    """Colours and pattern of the cloth at canonical positions ``[N, 3]``, as fields of a Part."""
     cloth = identity.clothes
     hue, saturation, value = cloth.colour
     main = _hsv(hue, saturation, value)
     other = _hsv(hue + 0.4, 0.6 * saturation, min(1.0, value + 0.3))
-    x, y, _ = canonical.T
-    if cloth.pattern == "stripe":
-        share = smoothstep(-0.05, 0.25, np.sin(2 * np.pi * y / 0.5))
-    elif cloth.pattern == "check":
-        share = 0.35 * (np.sin(2 * np.pi * y / 0.6) > 0) + 0.35 * (np.sin(2 * np.pi * x / 0.6) > 0)
-    elif cloth.pattern == "heather":
-        share = np.clip(0.25 + 0.14 * noise(canonical, 30.0, identity.seed, "heather"), 0, 1)
-    else:
-        share = np.zeros(len(canonical))
-    colour = main + (other - main) * share[:, None]
-    weave = 1 + 0.06 * noise(canonical, 40.0, identity.seed, "weave")
-    return np.clip(colour * weave[:, None], 0.004, 0.9)
+    weave = 1 + 0.025 * noise(canonical, 40.0, identity.seed, "weave")
+    if cloth.pattern == "heather":
+        flecks = 0.25 + 0.05 * noise(canonical, 30.0, identity.seed, "heather")
+        main = main + (other - main) * np.clip(flecks, 0, 1)[:, None]
+    look = {"colour": np.clip(main * weave[:, None], 0.004, 0.9)}
+    if cloth.pattern in _PATTERNS:
+        look |= {
+            "tangents": np.clip(other * weave[:, None], 0.004, 0.9),
+            "uv": canonical[:, :2],
+            "pattern": _PATTERNS[cloth.pattern],
+        }
+    return look
 
 
-def _caps(outer: np.ndarray, triangles: np.ndarray, canonical: np.ndarray) -> tuple:
-    """Fans that close the cut arms and the cut waist: vertices, normals, triangles."""
+def _continued(outer: np.ndarray, triangles: np.ndarray, canonical: np.ndarray) -> tuple:
+    """The cloth beyond the cuts of the bust: sleeves and a trunk, each closed by a fan.
+
+    A bust that ended where the base mesh is cut would show its flat underside from below.
+
+    Returns:
+        vertices, normals, triangles, canonical positions ``[N, 3]`` (continued as well).
+    """
     edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), 1)
     edges, count = np.unique(edges, axis=0, return_counts=True)
     open_edges = edges[count == 1]
@@ -122,21 +131,40 @@ def _caps(outer: np.ndarray, triangles: np.ndarray, canonical: np.ndarray) -> tu
     n = len(outer)
     graph = sp.coo_matrix((np.ones(len(open_edges)), open_edges.T), (n, n))
     loop_of = connected_components(graph, directed=False)[1][open_edges[:, 0]]
-    vertices, normals, faces, base = [], [], [], 0
+    vertices, normals, faces, where, base = [], [], [], [], 0
     for loop in np.unique(loop_of):
-        ends = outer[open_edges[loop_of == loop]]
-        if len(ends) < 12:
+        own = open_edges[loop_of == loop]
+        if len(own) < 12:
             continue
-        centre = ends.mean((0, 1))
-        normal = centre - (0, (centre[1] + outer[:, 1].mean()) / 2, 0)
-        normal /= np.linalg.norm(normal)
-        size = len(ends)
-        vertices.append(np.concatenate([ends.reshape(-1, 3), centre[None]]))
-        normals.append(np.tile(normal, (2 * size + 1, 1)))
-        even = 2 * np.arange(size)
-        faces.append(base + np.stack([even, even + 1, np.full(size, 2 * size)], 1))
-        base += 2 * size + 1
-    return np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces)
+        used, ends = np.unique(own, return_inverse=True)
+        ends, size = ends.reshape(-1, 2), len(used)
+        ring = outer[used]
+        centre = ring.mean(0)
+        arm = abs(centre[0]) > 0.1
+        along = (
+            np.array((np.sign(centre[0]) * 0.57, -0.81, 0.15)) if arm else np.array((0, -1.0, 0))
+        )
+        reach = _SLEEVE if arm else _TRUNK
+        away = ring - centre
+        away = normalised(away - (away @ along)[:, None] * along)
+        steps = np.linspace(0, 1, _RINGS)
+        # The cut is not level: the far end is, so that it closes as a flat disc.
+        level = -((ring - centre) @ along)[:, None] * steps
+        shift = (reach * steps + level)[..., None] * along
+        wall = ring[:, None] + shift
+        vertices += [wall.reshape(-1, 3), wall[:, -1], (centre + reach * along)[None]]
+        normals += [np.repeat(away, _RINGS, 0), np.tile(along, (size + 1, 1))]
+        continued = canonical[used][:, None] + shift / DECIMETRE
+        where += [continued.reshape(-1, 3), continued[:, -1], continued[:, -1].mean(0)[None]]
+        a, b = ends.T
+        for k in range(_RINGS - 1):
+            quads = np.stack([a * _RINGS + k, b * _RINGS + k, b * _RINGS + k + 1,
+                              a * _RINGS + k + 1], 1)  # fmt: skip
+            faces.append(base + quads_to_triangles(quads))
+        first = base + size * _RINGS
+        faces.append(np.stack([first + a, first + b, np.full(len(a), first + size)], 1))
+        base += size * (_RINGS + 1) + 1
+    return tuple(np.concatenate(part) for part in (vertices, normals, faces, where))
 
 
 def dress(body: Part, canonical: np.ndarray, identity: Identity) -> dict[str, Part]:
@@ -148,7 +176,7 @@ def dress(body: Part, canonical: np.ndarray, identity: Identity) -> dict[str, Pa
         identity: the identity.
 
     Returns:
-        The parts ``body``, ``cloth`` and ``caps`` (the closed cuts of the bust).
+        The parts ``body``, ``cloth`` and ``continued`` (sleeves and trunk beyond the bust's cuts).
     """
     seed = identity.seed
     depth = _cut_depth(canonical, identity.clothes.neckline)
@@ -179,16 +207,16 @@ def dress(body: Part, canonical: np.ndarray, identity: Identity) -> dict[str, Pa
     normals = np.concatenate([normals, smooth[edge], smooth[edge]])
     where = np.concatenate([where, where[edge], where[edge]])
     cloth = CELEBAMASK.index("cloth")
-    cap_vertices, cap_normals, cap_triangles = _caps(outer, body.triangles, canonical)
+    beyond = _continued(outer, body.triangles, canonical)
     visible = (depth[body.triangles] < _TUCK).any(1)
     return {
         "body": replace(body, triangles=body.triangles[visible]),
         "cloth": Part(
             vertices, normals, triangles, parts.MATTE, cloth,
-            colour=_colours(where, identity), roughness=0.85, specular=0.375,
+            **_look(where, identity), roughness=0.85, specular=0.375,
         ),
-        "caps": Part(
-            cap_vertices, cap_normals, cap_triangles, parts.MATTE, cloth,
-            colour=0.7 * _hsv(*identity.clothes.colour), roughness=0.9, specular=0.25,
+        "continued": Part(
+            *beyond[:3], parts.MATTE, cloth, **_look(beyond[3], identity),
+            roughness=0.85, specular=0.375,
         ),
     }  # fmt: skip

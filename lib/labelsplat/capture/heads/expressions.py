@@ -15,7 +15,7 @@ def _both(**weights: float) -> dict[str, float]:
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "1_neutral": {},
     "2_smile": _both(mouthSmile=0.95, cheekSquint=0.4, eyeSquint=0.15),
-    "3_mouth_stretch": {"jawOpen": 0.75, **_both(mouthLowerDown=0.2)},
+    "3_mouth_stretch": {"jawOpen": 0.75, **_both(mouthLowerDown=0.25, mouthUpperUp=0.3)},
     "4_anger": _both(browDown=1.3, noseSneer=0.6, eyeSquint=0.35, mouthPress=0.8),
     "5_jaw_left": {"jawLeft": 0.9},
     "6_jaw_right": {"jawRight": 0.9},
@@ -24,14 +24,14 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "9_mouth_right": {"mouthRight": 0.8},
     "10_dimpler": _both(mouthDimple=0.9, mouthPress=0.2),
     "11_chin_raiser": {"mouthShrugLower": 0.8, "mouthShrugUpper": 0.35, **_both(mouthFrown=0.15)},
-    "12_lip_puckerer": {"mouthPucker": 0.6},
-    "13_lip_funneler": {"mouthFunnel": 0.6, "jawOpen": 0.12},
+    "12_lip_puckerer": {"mouthPucker": 0.8},
+    "13_lip_funneler": {"mouthFunnel": 0.8, "jawOpen": 0.12},
     "14_sadness": {"browInnerUp": 1.1, **_both(mouthFrown=0.9, eyeSquint=0.15)},
     "15_lip_roll": {"mouthRollLower": 0.7, "mouthRollUpper": 0.7},
     "16_grin": {
-        "jawOpen": 0.18,
+        "jawOpen": 0.14,
         **_both(
-            mouthSmile=0.8, mouthUpperUp=0.45, mouthLowerDown=0.3, cheekSquint=0.4, eyeSquint=0.2
+            mouthSmile=0.8, mouthUpperUp=0.7, mouthLowerDown=0.45, cheekSquint=0.4, eyeSquint=0.2
         ),
     },
     "17_cheek_blowing": {"cheekPuff": 1.1, **_both(mouthPress=0.3)},

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from labelsplat.capture.heads._noise import noise
-from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.identity import IRIS_COLOURS, Identity
 from labelsplat.capture.heads.regions import smoothstep
 
@@ -49,7 +49,7 @@ def gaze_axis(identity: Identity) -> np.ndarray:
 
 
 def sphere(
-    centre: np.ndarray, radius: float, axis: np.ndarray, columns: int = 48, rows: int = 24
+    centre: np.ndarray, radius: float, axis: np.ndarray, columns: int = 56, rows: int = 36
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A sphere about ``axis``: vertices, normals, (azimuth, polar angle) in 0..1, quads."""
     right = np.cross((0, 1.0, 0), axis)
@@ -66,6 +66,27 @@ def sphere(
     return centre + radius * normals, normals, uv, quads
 
 
-def teeth_shade(identity: Identity) -> float:
-    """How bright this identity's teeth are, about 0.8 .. 1.05."""
-    return float(stream(identity.seed, "teeth").uniform(0.8, 1.05))
+def lid_shade(vertices: np.ndarray, rim: np.ndarray, side: float) -> np.ndarray:
+    """Factors ``[N, 3]`` on an eyeball's colour: shadow of the lids, pink of the inner corner.
+
+    Shadow maps are far too coarse for the millimetres between lid and ball; without this the
+    white is as bright under the lid as in the middle, and the eye stares.
+
+    Args:
+        vertices: ``[N, 3]`` of the eyeball, metres.
+        rim: ``[R, 3]`` points of its lids' rims, metres.
+        side: +1 for the left eye, -1 for the right one.
+    """
+    middle = (rim[:, 1].min() + rim[:, 1].max()) / 2
+    out = np.ones((len(vertices), 1))
+    upper = rim[:, 1] > middle
+    for lid, reach, strength in ((upper, 0.0026, 0.68), (~upper, 0.0014, 0.40)):
+        distance, _ = cKDTree(rim[lid]).query(vertices)
+        out *= 1 - strength * np.exp(-((distance[:, None] / reach) ** 1.5))
+    corner = rim[np.argmin(side * rim[:, 0])]
+    pink = np.exp(-((np.linalg.norm(vertices - corner, axis=1)[:, None] / 0.0042) ** 2))
+    # The white also darkens towards both corners, where it turns away under the lids.
+    width = np.ptp(rim[:, 0])
+    beside = np.abs(vertices[:, :1] - (rim[:, 0].min() + rim[:, 0].max()) / 2) / (width / 2)
+    out = out * (1 - 0.30 * smoothstep(0.55, 1.0, beside))
+    return out * (1 - pink * (0.05, 0.50, 0.48))

@@ -18,6 +18,7 @@ from labelsplat.capture.heads.hair_styles import (
     comb_on_skin,
 )
 from labelsplat.capture.heads.identity import Identity
+from labelsplat.capture.heads.regions import smoothstep
 from labelsplat.capture.heads.shape import Shape
 from labelsplat.capture.heads.subdivide import normalised, quads_to_triangles
 from labelsplat.capture.heads.template import BODY, HEAD, Template
@@ -67,7 +68,7 @@ def _sample_roots(
     centre = template.canonical[triangles].mean(1)
     scalp = ~ear & (facial_hair.scalp_edge(centre, identity) > -0.1)
     if identity.hair.style == "fringe":
-        scalp &= centre[:, 1] < 7.95
+        scalp &= facial_hair.bald_edge(centre, identity) < 8.0
     triangles = triangles[scalp]
     a, b, c = (shape.vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -117,7 +118,10 @@ def _grow_guides(
     step = _lengths(style, identity, roots, rng)[:, None] / last
     guides = np.empty((count, style.points, 3))
     guides[:, 0] = roots.points
-    direction = roots.normals * style.lift + 0.12 * rng.standard_normal((count, 3))
+    lift = np.full((count, 1), style.lift)
+    if name in _PARTED:  # hair lies flat where it is parted
+        lift *= 0.15 + 0.85 * smoothstep(0.0, 0.35, np.abs(roots.canonical[:, :1] - parting))
+    direction = roots.normals * lift + 0.12 * rng.standard_normal((count, 3))
     direction = normalised(direction + comb_on_skin(style, roots.canonical, roots.normals, parting))
     for k in range(1, style.points):
         before = guides[:, k - 1]
@@ -204,12 +208,41 @@ def _bun(identity: Identity, knot: np.ndarray, points: int, rng) -> np.ndarray:
     return centre + radii * (np.cos(angle) * a[:, None] + np.sin(angle) * b[:, None])
 
 
+def _drawn_back(strands: np.ndarray, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """Hair beside the face, no farther forward than the cheekbones: it is worn behind them."""
+    eye_y, eye_z = shape.eyes.mean(0)[1:]
+    limit = eye_z - 0.038 + 1.5 * np.maximum(0, strands[..., 1] - eye_y + 0.005)
+    limit = limit - 0.020 * rng.random((len(strands), 1))  # no straight edge
+    out = strands.copy()
+    out[..., 2] = np.minimum(out[..., 2], limit)
+    return out
+
+
+def _before_face(strands: np.ndarray, shape: Shape) -> np.ndarray:
+    """``[N]`` bool: strands that hang before the middle of face or throat."""
+    eye_y, eye_z = shape.eyes.mean(0)[1:]
+    x, y, z = np.moveaxis(strands, -1, 0)
+    middle = (np.abs(x) < 0.05) & (y < eye_y - 0.03) & (z > eye_z - 0.075)
+    return (middle | ((y < eye_y - 0.005) & (z > eye_z - 0.025))).any(1)
+
+
+def _astray(strands: np.ndarray) -> np.ndarray:
+    """``[N]`` bool: single strands that stand off all others as wires would."""
+    lost = np.zeros(len(strands), bool)
+    for share, gap in ((0.5, 0.018), (0.75, 0.025)):
+        points = strands[:, int(share * strands.shape[1])]
+        distance, _ = cKDTree(points).query(points, k=9)
+        lost |= distance[:, -1] > gap
+    return lost
+
+
 def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarray | None:
     """Strands of the identity's hair ``[N, K, 3]`` in metres, roots first; None for a bald head."""
     style = STYLES.get(identity.hair.style)
     if style is None:
         return None
     rng = stream(identity.seed, "hair strands")
+    with_ball = identity.hair.style == "bun" and identity.nuisances.hat == "none"
     bust = _Bust(template, shape)
     guide_roots = _sample_roots(template, shape, identity, _GUIDES, rng)
     knot = _knot(template, shape, identity.hair.style)
@@ -217,8 +250,12 @@ def grow_hair(template: Template, shape: Shape, identity: Identity) -> np.ndarra
     roots = _sample_roots(template, shape, identity, style.strands, rng)
     strands = _follow_guides(style, identity, guides, guide_roots, roots, rng)
     margin = 0.0008 if identity.hair.style == "buzz" else 0.0025
+    if identity.hair.style in _HANGING:
+        strands = _drawn_back(strands, shape, rng)
     free, _ = bust.push_out(strands[:, 1:].reshape(-1, 3), margin)
     strands[:, 1:] = free.reshape(len(strands), -1, 3)
-    if identity.hair.style == "bun":
+    if identity.hair.style in _HANGING:
+        strands = strands[~_before_face(strands, shape) & ~_astray(strands)]
+    if with_ball:
         strands = np.concatenate([strands, _bun(identity, knot, style.points, rng)])
     return strands

@@ -93,12 +93,12 @@ BUN_HEIGHT, SLICK_HEIGHT = 8.0, 7.2  # dm
 STYLES: dict[str, Style] = {
     "buzz": Style(16000, 2, 0.006, 1.0, 0.0, 0.0, 0.2, 0.0006, radius=0.00030),
     "short": Style(
-        12000, 6, 0.045, 0.6, 0.12, 0.30, 0.55, 0.0022, comb=_comb_from_whorl,
-        shorten=((6.7, 7.4, 8.0), (0.25, 0.5, 1.0)),
+        12000, 6, 0.045, 0.5, 0.12, 0.45, 0.55, 0.0018, comb=_comb_from_whorl,
+        shorten=((6.7, 7.1, 7.5, 8.0), (0.16, 0.24, 0.5, 1.0)),
     ),
     "sidepart": Style(
         12000, 7, 0.075, 0.4, 0.25, 0.55, 0.5, 0.002, comb=_comb_aside,
-        shorten=((6.7, 7.4, 8.0), (0.2, 0.35, 1.0)),
+        shorten=((6.7, 7.1, 7.4, 8.0), (0.12, 0.18, 0.32, 1.0)),
     ),
     "curly": Style(
         10000, 9, 0.06, 1.0, 0.35, 0.0, 0.5, 0.006, radius=0.00045, comb=_comb_from_whorl,
@@ -114,7 +114,10 @@ STYLES: dict[str, Style] = {
         11000, 10, 0.20, 0.4, 0.8, 0.45, 0.5, 0.0025, comb=_comb_down, keep_combing=True
     ),
     "bun": Style(12000, 7, 0.15, 0.15, 0.0, 1.2, 0.3, 0.001, comb=_comb_towards(BUN_HEIGHT)),
-    "fringe": Style(9000, 5, 0.03, 0.4, 0.3, 0.6, 0.2, 0.002, comb=_comb_fringe),
+    "fringe": Style(
+        9000, 5, 0.034, 0.35, 0.35, 0.7, 0.35, 0.002, comb=_comb_fringe,
+        shorten=((6.7, 7.3, 7.6, 7.98), (0.35, 0.9, 0.8, 0.3)),
+    ),
     "afro": Style(13000, 8, 0.034, 1.0, 0.0, 0.0, 0.2, 0.006, curl=0.005),
 }  # fmt: skip
 """All styles that have strands; ``bald`` has none."""

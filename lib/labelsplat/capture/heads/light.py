@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from labelsplat.capture.heads._noise import noise
 from labelsplat.capture.heads._random import stream
+from labelsplat.capture.heads.clutter import cluttered_room
 
 ROWS = 48
 
@@ -126,8 +127,11 @@ def _background(rng: np.random.Generator, ambient: np.ndarray, seed: int) -> np.
     return (room / room.mean()).astype(np.float32)
 
 
-def sample_environment(seed: int) -> Environment:
-    """A random environment; equal seeds give equal ones."""
+def sample_environment(seed: int, level: str = "plain") -> Environment:
+    """A random environment; equal seeds give equal ones.
+
+    At the nuisance level ``hard`` the same light comes with a cluttered room.
+    """
     rng, room, d = stream(seed, "light"), stream(seed, "room"), directions()
     gradient = 1 + 0.35 * d[..., 1:2] * rng.uniform(0, 1)
     ambient = rng.uniform(0.22, 0.5) * _tint(rng, 0.05) * gradient
@@ -144,7 +148,7 @@ def sample_environment(seed: int) -> Environment:
         rough=_prefilter(total, _ROUGH_LOBE),
         glossy=_prefilter(total, _GLOSSY_LOBE),
         sharp=(ambient + _EYE_LAMPS * catchlights).astype(np.float32),
-        background=_background(room, ambient, seed),
+        background=_background(room, ambient, seed) if level == "plain" else cluttered_room(seed),
         background_level=float(room.uniform(0.04, 0.75)),
         lamp_direction=np.array([towards for towards, _, _ in strongest], np.float32),
         lamp_power=np.array([np.pi * peak * w * w for _, peak, w in strongest], np.float32),

@@ -7,15 +7,16 @@ from typing import NamedTuple
 import numba as nb
 import numpy as np
 
-from labelsplat.capture.heads.parts import EYE, HAIR, MATTE, SKIN
+from labelsplat.capture.heads.parts import EYE, HAIR, MATTE, PLAIN, SKIN, STRIPES
 
 
 class Mesh(NamedTuple):
     """All parts of a scene in one mesh, float32. The head's N_s vertices come first.
 
     Attributes:
-        vertices, normals, colour, tangent: ``[N, 3]``; tangents of hair only.
-        uv: ``[N, 2]``.
+        vertices, normals, colour, tangent: ``[N, 3]``; tangents of hair; of patterned cloth
+            the second colour.
+        uv: ``[N, 2]``; of patterned cloth its canonical (x, y).
         triangles: ``[T, 3]`` int32; labelled ones first.
         part_of: ``[T]`` int32.
         irradiance: ``[N, 3]`` light that falls on the vertex, over pi.
@@ -39,10 +40,11 @@ class Mesh(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """Per part: material and label (int32), roughness and specular (float32)."""
+    """Per part: material, label and pattern (int32), roughness and specular (float32)."""
 
     material: np.ndarray
     label: np.ndarray
+    pattern: np.ndarray
     roughness: np.ndarray
     specular: np.ndarray
 
@@ -131,26 +133,50 @@ def _texel(image, u, v):
 
 
 @nb.njit(cache=True, nogil=True)
+def _power(x, n):
+    """x to a whole power by squaring: much cheaper than a logarithm and an exponential."""
+    out = 1.0
+    while n:
+        if n & 1:
+            out *= x
+        x *= x
+        n >>= 1
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
 def _hair(mesh, around, corner, weight, normal, light, openness, view):
     """Hair by Kajiya & Kay 1989: a white and a tinted, shifted highlight along the strand."""
     albedo = _mix(mesh.colour, corner, weight)
     tangent = _unit(_mix(mesh.tangent, corner, weight))
     r, g, b = 1.5 * albedo[0] * light[0], 1.5 * albedo[1] * light[1], 1.5 * albedo[2] * light[2]
     strength = 0.55 * min(1.0, openness)
+    tint = (albedo[0] ** 0.6, albedo[1] ** 0.6, albedo[2] ** 0.6)
     for n in range(len(around.lamp_direction)):
         lamp = around.lamp_direction[n]
         towards = (lamp[0], lamp[1], lamp[2])
         half = _unit((towards[0] - view[0], towards[1] - view[1], towards[2] - view[2]))
         along = _dot(tangent, half)
-        white = 0.055 * max(0.0, 1 - along * along) ** 15
+        white = 0.055 * _power(max(0.0, 1 - along * along), 15)
         shifted = along + 0.12
-        tinted = 0.16 * max(0.0, 1 - shifted * shifted) ** 4.5
+        tinted = max(0.0, 1 - shifted * shifted)
+        tinted = 0.16 * np.sqrt(tinted) * _power(tinted, 4)
         facing = strength * (0.8 * max(0.0, _dot(normal, towards)) + 0.2)
         power = around.lamp_power[n]
-        r += power[0] * facing * (white + tinted * albedo[0] ** 0.6)
-        g += power[1] * facing * (white + tinted * albedo[1] ** 0.6)
-        b += power[2] * facing * (white + tinted * albedo[2] ** 0.6)
+        r += power[0] * facing * (white + tinted * tint[0])
+        g += power[1] * facing * (white + tinted * tint[1])
+        b += power[2] * facing * (white + tinted * tint[2])
     return (r, g, b)
+
+
+@nb.njit(cache=True, nogil=True)
+def _woven(pattern, x, y):
+    """Share of the second colour of a cloth at canonical (x, y), dm."""
+    if pattern == STRIPES:
+        t = min(1.0, max(0.0, (np.sin(2 * np.pi * y / 0.5) + 0.05) / 0.3))
+        return t * t * (3 - 2 * t)
+    share = 0.35 if np.sin(2 * np.pi * y / 0.6) > 0 else 0.0
+    return share + (0.35 if np.sin(2 * np.pi * x / 0.6) > 0 else 0.0)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -195,9 +221,17 @@ def _surface(mesh, looks, textures, around, triangle, weight, view):
         texel = textures.eye[
             min(rows - 1, max(0, int(v * rows))), min(columns - 1, max(0, int(u * columns)))
         ]
-        albedo = (texel[0], texel[1], texel[2])
+        tint = _mix(mesh.colour, corner, weight)
+        albedo = (texel[0] * tint[0], texel[1] * tint[1], texel[2] * tint[2])
     else:
         albedo = _mix(mesh.colour, corner, weight)
+        if looks.pattern[part] != PLAIN:
+            other, share = _mix(mesh.tangent, corner, weight), _woven(looks.pattern[part], u, v)
+            albedo = (
+                albedo[0] + share * (other[0] - albedo[0]),
+                albedo[1] + share * (other[1] - albedo[1]),
+                albedo[2] + share * (other[2] - albedo[2]),
+            )
 
     facing = -_dot(normal, view)
     if facing < 0 and material == MATTE:  # the inside of a sheet
@@ -257,23 +291,46 @@ def shade(mesh, looks, textures, around, triangle_of, weights, rays, supersample
     height, width = triangle_of.shape[0] // supersample, triangle_of.shape[1] // supersample
     out = np.zeros((height, width, 3), np.float32)
     share = 1.0 / (supersample * supersample)
+    # Two by two samples of one triangle are as good as alike: one stands for the four.
+    step = 2 if supersample % 2 == 0 else 1
     for row in range(height):
         for column in range(width):
             empty = 0
             r = g = b = 0.0
-            for y in range(row * supersample, (row + 1) * supersample):
-                for x in range(column * supersample, (column + 1) * supersample):
+            for y in range(row * supersample, (row + 1) * supersample, step):
+                for x in range(column * supersample, (column + 1) * supersample, step):
                     t = triangle_of[y, x]
-                    if t < 0:
-                        empty += 1
+                    if (
+                        step == 2
+                        and t == triangle_of[y, x + 1]
+                        and t == triangle_of[y + 1, x]
+                        and t == triangle_of[y + 1, x + 1]
+                    ):
+                        if t < 0:
+                            empty += 4
+                            continue
+                        view = _direction(rays, x + 1.0, y + 1.0)
+                        first = 0.5 * (weights[y, x, 0] + weights[y + 1, x + 1, 0])
+                        second = 0.5 * (weights[y, x, 1] + weights[y + 1, x + 1, 1])
+                        weight = (first, second, 1 - first - second)
+                        rgb = _surface(mesh, looks, textures, around, t, weight, view)
+                        r += 4 * _curve(rgb[0], exposure)
+                        g += 4 * _curve(rgb[1], exposure)
+                        b += 4 * _curve(rgb[2], exposure)
                         continue
-                    view = _direction(rays, x + 0.5, y + 0.5)
-                    first, second = weights[y, x, 0], weights[y, x, 1]
-                    weight = (first, second, 1 - first - second)
-                    rgb = _surface(mesh, looks, textures, around, t, weight, view)
-                    r += _curve(rgb[0], exposure)
-                    g += _curve(rgb[1], exposure)
-                    b += _curve(rgb[2], exposure)
+                    for j in range(y, y + step):
+                        for i in range(x, x + step):
+                            t = triangle_of[j, i]
+                            if t < 0:
+                                empty += 1
+                                continue
+                            view = _direction(rays, i + 0.5, j + 0.5)
+                            first, second = 1.0 * weights[j, i, 0], 1.0 * weights[j, i, 1]
+                            weight = (first, second, 1 - first - second)
+                            rgb = _surface(mesh, looks, textures, around, t, weight, view)
+                            r += _curve(rgb[0], exposure)
+                            g += _curve(rgb[1], exposure)
+                            b += _curve(rgb[2], exposure)
             if empty:  # the room is blurry: one look-up a pixel is enough
                 view = _direction(rays, (column + 0.5) * supersample, (row + 0.5) * supersample)
                 rgb = _radiance(around.background, view)

@@ -9,7 +9,7 @@ import numpy as np
 
 from labelsplat.capture.heads.data import ACTION
 from labelsplat.capture.heads.expressions import EXPRESSIONS
-from labelsplat.capture.heads.identity import Identity
+from labelsplat.capture.heads.identity import ANCESTRIES, Identity
 from labelsplat.capture.heads.subdivide import quad_normals
 from labelsplat.capture.heads.template import HEAD, Template
 
@@ -18,9 +18,11 @@ DECIMETRE = 0.1  # metres
 _AGES = {"child": 10.0, "young": 25.0, "old": 90.0}
 _MUSCLES = {"minmuscle": 0.0, "averagemuscle": 0.5, "maxmuscle": 1.0}
 _WEIGHTS = {"minweight": 0.0, "averageweight": 0.5, "maxweight": 1.0}
-_ANCESTRIES = ("african", "asian", "caucasian")
 
-_RESTING_LIDS = {"eyeWide": 0.06}  # the base mesh looks sleepy
+_RESTING_BLINK = 0.03
+"""Share of a blink that the lids of a resting face are shut by: the upper one hides the top of the
+iris. Wide open eyes, all white around the iris, stare."""
+_LID_PER_DEGREE = 0.012  # the upper lid sinks and rises with the gaze
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ def target_weights(identity: Identity) -> dict[str, float]:
     out: dict[str, float] = {}
     for gender, g in genders.items():
         for age, a in ages.items():
-            for ancestry, share in zip(_ANCESTRIES, identity.ancestry, strict=True):
+            for ancestry, share in zip(ANCESTRIES, identity.ancestry, strict=True):
                 out[f"macrodetails/{ancestry}-{gender}-{age}"] = g * a * share
             for muscle, m in muscles.items():
                 for weight, w in weights.items():
@@ -68,9 +70,10 @@ def target_weights(identity: Identity) -> dict[str, float]:
                     out[name] = g * a * m * w
     for name, w in identity.features:
         out[name] = out.get(name, 0.0) + w
+    blink = _RESTING_BLINK + identity.eyes.droop - _LID_PER_DEGREE * identity.eyes.gaze[1]
     for side in ("Left", "Right"):
-        for action, w in _RESTING_LIDS.items():
-            out[f"{ACTION}{action}{side}"] = w
+        out[f"{ACTION}eyeBlink{side}"] = max(0.0, blink)
+        out[f"{ACTION}eyeWide{side}"] = max(0.0, -blink)
     for action, w in EXPRESSIONS[identity.expression].items():
         out[ACTION + action] = out.get(ACTION + action, 0.0) + identity.intensity * w
     if identity.expression == "18_eye_closed":

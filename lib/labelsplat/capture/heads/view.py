@@ -9,6 +9,7 @@ import numpy as np
 from labelsplat.capture.cameras import Camera
 from labelsplat.capture.heads import raster
 from labelsplat.capture.heads.bake import Scene
+from labelsplat.capture.heads.photo import Photo, spoil
 from labelsplat.capture.heads.shade import shade
 
 
@@ -36,13 +37,16 @@ def _to_srgb(linear: np.ndarray) -> np.ndarray:
     return (np.where(linear <= 0.0031308, 12.92 * linear, curved) * 255 + 0.5).astype(np.uint8)
 
 
-def render_view(scene: Scene, camera: Camera, supersample: int = 4) -> HeadView:
+def render_view(
+    scene: Scene, camera: Camera, supersample: int = 4, photo: Photo | None = None
+) -> HeadView:
     """Photograph a scene.
 
     Args:
         scene: from bake.
         camera: any pinhole camera in the head frame (metres); the image may be oblong.
         supersample: samples along each side of a pixel.
+        photo: how the photograph is spoilt (photo.sample_photo); None leaves it clean.
 
     Raises:
         ValueError: supersample is below one.
@@ -70,6 +74,9 @@ def render_view(scene: Scene, camera: Camera, supersample: int = 4) -> HeadView:
     )  # fmt: skip
     labels, alpha = raster.vote(classes, supersample)
     centre_depth = raster.centre_depth(points, mesh.triangles, triangle_of, supersample)
+    middle = supersample // 2
+    # Masks and hands are background: nothing of the head is seen there, so there is no depth.
+    centre_depth[classes[middle::supersample, middle::supersample] == 0] = 0
 
     raster.rasterise(points, mesh.triangles, scene.labelled, len(mesh.triangles), *samples)
     to_sample = np.diag((supersample, supersample, 1.0)) @ camera.intrinsics
@@ -78,4 +85,7 @@ def render_view(scene: Scene, camera: Camera, supersample: int = 4) -> HeadView:
         mesh, scene.looks, scene.textures, scene.surroundings, triangle_of, weights, rays,
         supersample, scene.exposure,
     )  # fmt: skip
-    return HeadView(_to_srgb(linear), labels, alpha, centre_depth)
+    image = _to_srgb(linear)
+    if photo is not None:
+        image = spoil(image, photo)
+    return HeadView(image, labels, alpha, centre_depth)
