@@ -184,3 +184,43 @@ def test_unsupported_models_and_unused_ones(text):
     )
     with pytest.raises(CaptureError, match=r"cameras\.txt: camera 10: .* FOV .*image_undis"):
         read_colmap(text)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_models_that_colmap_itself_writes(tmp_path, solved, photos, binary):
+    """With rigs, frames and tracks; the photos have a space in their names."""
+    pycolmap = pytest.importorskip("pycolmap", reason="it writes the model")
+    rig, points = solved
+    model = pycolmap.Reconstruction()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "sparse").mkdir()
+    for i, (camera, photo) in enumerate(zip(rig, photos, strict=True), 1):
+        k = camera.intrinsics
+        model.add_camera_with_trivial_rig(
+            pycolmap.Camera(
+                camera_id=i,
+                model="OPENCV",
+                width=camera.width,
+                height=camera.height,
+                params=[k[0, 0], k[1, 1], k[0, 2], k[1, 2], 0.1, 0.02, 0.001, -0.002],
+            )
+        )
+        name = f"view {i}.png"  # a name with a space
+        Image.fromarray(photo).save(tmp_path / "images" / name)
+        seen = pycolmap.Point2DList([pycolmap.Point2D(xy) for xy in camera.project(points)])
+        model.add_image_with_trivial_frame(
+            pycolmap.Image(image_id=i, camera_id=i, name=name, points2D=seen),
+            pycolmap.Rigid3d(camera.view_matrix[:3]),
+        )
+    for j, point in enumerate(points):
+        elements = [pycolmap.TrackElement(i, j) for i in range(1, 7)]
+        model.add_point3D(point, pycolmap.Track(elements))
+    (model.write_binary if binary else model.write_text)(str(tmp_path / "sparse"))
+    assert (tmp_path / f"sparse/rigs.{'bin' if binary else 'txt'}").exists()
+    capture = read_colmap(tmp_path)
+    assert capture.names == tuple(f"view {i}" for i in range(1, 7))
+    assert capture.views[0].distortion == (0.1, 0.02, 0.001, -0.002, 0.0)
+    for camera, true in zip(capture.cameras, rig, strict=True):
+        np.testing.assert_allclose(
+            camera.project(capture.points), true.project(points), rtol=0, atol=1e-6
+        )

@@ -126,7 +126,7 @@ def _read(files: list[Path]) -> tuple[dict[int, _Camera], list[_Shot], np.ndarra
             if file.is_file():
                 _check_bytes(file, walk)
     try:
-        return _contents(_reconstruction(pycolmap, files))
+        cameras, shots, points = _contents(_reconstruction(pycolmap, files))
     except Exception as error:  # whatever C++ threw: RuntimeError, ValueError, IndexError, ...
         words = str(error).strip().splitlines()
         raise CaptureError(
@@ -134,6 +134,22 @@ def _read(files: list[Path]) -> tuple[dict[int, _Camera], list[_Shot], np.ndarra
             where=f"{files[0].parent} ({', '.join(file.name for file in files)})",
             remedy=_REMEDY,
         ) from None
+    names = _whole_names(files[1]) if files[1].suffix == ".txt" else {}
+    shots = [(names.get(n, name), camera, pose) for n, (name, camera, pose) in shots.items()]
+    return cameras, shots, points
+
+
+def _whole_names(file: Path) -> dict[int, str]:
+    """Names of the photos of a text model by number; COLMAP's own reader ends them at a space."""
+    found = {}
+    lines = iter(file.read_text(encoding="utf-8", errors="replace").split("\n"))
+    for line in lines:
+        words = line.split(maxsplit=9)
+        if words and not words[0].startswith("#"):
+            if len(words) == 10 and words[0].isdecimal() and len(words[0]) < 20:
+                found[int(words[0])] = words[9].strip()
+            next(lines, None)  # the photo's points
+    return found
 
 
 def _reconstruction(pycolmap, files: list[Path]) -> pycolmap.Reconstruction:
@@ -152,16 +168,18 @@ def _reconstruction(pycolmap, files: list[Path]) -> pycolmap.Reconstruction:
         return pycolmap.Reconstruction(temporary)
 
 
-def _contents(model: pycolmap.Reconstruction) -> tuple[dict[int, _Camera], list[_Shot], np.ndarray]:
+def _contents(
+    model: pycolmap.Reconstruction,
+) -> tuple[dict[int, _Camera], dict[int, _Shot], np.ndarray]:
     cameras = {
         number: (camera.model.name, np.array(camera.params, float), (camera.width, camera.height))
         for number, camera in model.cameras.items()
     }
-    shots = [
-        (image.name, image.camera_id, np.array(image.cam_from_world().matrix(), float))
-        for image in model.images.values()
+    shots = {
+        n: (image.name, image.camera_id, np.array(image.cam_from_world().matrix(), float))
+        for n, image in model.images.items()
         if image.has_pose
-    ]
+    }
     # Sorted: the map has no order of its own, and equal files must give equal fits.
     points = [np.array(point.xyz, float) for _, point in sorted(model.points3D.items())]
     return cameras, shots, np.array(points).reshape(-1, 3)
