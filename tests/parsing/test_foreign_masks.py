@@ -279,3 +279,17 @@ def test_unknown_orders_and_colours_for_indices(scan, folder):
         Image.fromarray(CELEBAMASK.colours[labels]).save(folder / f"{name}.png")
     with pytest.raises(LabelsplatError, match=r"0\.png: a mask of indices has one channel"):
         read(scan, folder, kind="index")
+
+
+def test_a_crop_shows_a_part_of_the_mask(scan, folder):
+    """A square that lies within the photo: the photo reaches beyond it on all sides."""
+    capture = open_capture(scan)
+    write_index(folder, capture)
+    photos = prepare(capture, SIZE)
+    crops = tuple(
+        replace(c, left=-16, top=-8, inner_width=c.width, inner_height=c.height)
+        for c in photos.crops
+    )
+    soft = foreign_predictions(folder, capture, replace(photos, crops=crops), CELEBAMASK)
+    for found, labels in zip(soft.labels, labels_of(capture), strict=True):
+        np.testing.assert_array_equal(found, labels[8 : 8 + SIZE, 16 : 16 + SIZE])
