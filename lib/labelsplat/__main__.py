@@ -71,6 +71,15 @@ def _refine(options: argparse.Namespace) -> None:
     print(f"refine: open {page}")
 
 
+def _convert(options: argparse.Namespace) -> None:
+    from labelsplat.capture import open_capture, write_capture
+
+    capture = open_capture(options.capture, options.subject, options.source)
+    folder = write_capture(capture, options.out, options.to, options.name, options.leave_aside)
+    kept = len(capture.views) - len(set(options.leave_aside))
+    print(f"convert: {kept} views of {capture.subject} are written to {folder}")
+
+
 def _tune(options: argparse.Namespace) -> None:
     from labelsplat.base.layout import Layout
     from labelsplat.evaluate.tune import run_tune
@@ -115,6 +124,18 @@ def _parser() -> argparse.ArgumentParser:
     refine.add_argument("--out", type=Path, required=True, help="folder to write")
     refine.add_argument("--parser", type=Path, help="checkpoint; by default the trained parser")
     refine.set_defaults(do=_refine)
+
+    convert = commands.add_parser("convert", help="write a capture of your own in another layout")
+    convert.add_argument("capture", type=Path, help="folder of photos and cameras")
+    convert.add_argument("out", type=Path, help="folder to write; for facescape the tree's root")
+    convert.add_argument("--to", required=True, choices=("facescape", "nerfstudio"))
+    convert.add_argument("--subject", help="which one, where the folder holds several")
+    convert.add_argument("--source", default="auto", help="reader; by default by what lies there")
+    convert.add_argument("--name", help="of the subject in FaceScape's layout, e.g. 7/1_neutral")
+    convert.add_argument(
+        "--leave-aside", nargs="+", default=[], metavar="VIEW", help="views not to be used"
+    )
+    convert.set_defaults(do=_convert)
 
     tune = commands.add_parser("tune", help="the line on the tune set, to choose settings by")
     tune.set_defaults(do=_tune)

@@ -55,5 +55,5 @@ def test_unknown_sources_and_strange_folders(tmp_path, facescape):
         open_capture(facescape, source="nerfstudio")
     model = tmp_path / "model"
     (model / "sparse/0").mkdir(parents=True)
-    with pytest.raises(CaptureError, match=r"COLMAP.*ns-process-data"):
+    with pytest.raises(CaptureError, match=r"no capture found.*sparse/0 \(COLMAP\)"):
         open_capture(model)

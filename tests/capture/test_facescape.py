@@ -9,6 +9,7 @@ from PIL import Image
 
 from labelsplat.base import CaptureError
 from labelsplat.capture import (
+    EXPRESSIONS,
     NORMAL_EXTENT,
     angles,
     common_focus,
@@ -250,10 +251,83 @@ def test_an_unknown_subject_lists_the_known(facescape):
         read_facescape(facescape, "7/2_smile")
 
 
-def test_upside_down_cameras_are_accepted(tmp_path, names, photos, cameras):
-    turn = np.diag([-1.0, -1.0, 1.0])
-    turned = [
-        replace(c, rotation=turn @ c.rotation, translation=turn @ c.translation) for c in cameras
+HALF = np.diag([-1.0, -1.0, 1.0])
+
+
+def hang(table, name):
+    """Let a camera hang upside down: its photo and its pixels from the other corner."""
+    k, rt = np.array(table[f"{name}_K"]), np.array(table[f"{name}_Rt"])
+    k[:2, 2] = (table[f"{name}_width"] - 1, table[f"{name}_height"] - 1) - k[:2, 2]
+    d = table[f"{name}_distortion"]
+    table[f"{name}_distortion"] = [d[0], d[1], -d[2], -d[3], d[4]]
+    table[f"{name}_K"], table[f"{name}_Rt"] = k.tolist(), (HALF @ rt).tolist()
+
+
+def hang_photo(folder, name):
+    """The same photo upside down, without loss."""
+    with Image.open(folder / f"{name}.jpg") as image:
+        turned = image.transpose(Image.Transpose.ROTATE_180)
+    (folder / f"{name}.jpg").unlink()
+    turned.save(folder / f"{name}.png")
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_photos_of_upside_down_cameras_are_turned(facescape, params, edit, aligned):
+    """Two of six cameras hang upside down: all that comes out is as if they had not."""
+    bent = [0.2, -0.1, 0.02, -0.03, 0.05]
+    edit(params, lambda t: t.update({f"{i}_distortion": bent for i in range(6)}))
+    if not aligned:
+        (facescape / "Rt_scale_dict.json").unlink()
+    before = read_facescape(facescape, SUBJECT)
+    straight = prepare(before, 24)
+    for name in ("1", "2"):  # one landscape, one portrait
+        edit(params, lambda table, name=name: hang(table, name))
+        hang_photo(params.parent, name)
+    after = read_facescape(facescape, SUBJECT)
+    assert [view.turned for view in after.views] == [False, True, True, False, False, False]
+    turned = prepare(after, 24)
+    for a, b in zip(after.views, before.views, strict=True):
+        assert_same_camera(a.camera, b.camera)
+        np.testing.assert_allclose(a.distortion, b.distortion)
+    np.testing.assert_array_equal(turned.images, straight.images)
+    np.testing.assert_array_equal(turned.valid, straight.valid)
+
+
+def test_a_mask_goes_back_to_the_photo_as_it_hung(facescape, params, edit):
+    from labelsplat.report.refine_page import as_taken
+
+    edit(params, lambda t: t.update({"1_distortion": [0.2, -0.1, 0.02, -0.03, 0.05]}))
+    mask = np.random.default_rng(0).integers(0, 19, (16, 24)).astype(np.uint8)
+    upright = as_taken(mask, read_facescape(facescape, SUBJECT).views[1], 255)
+    edit(params, lambda t: hang(t, "1"))
+    hanging = as_taken(mask, read_facescape(facescape, SUBJECT).views[1], 255)
+    np.testing.assert_array_equal(hanging[::-1, ::-1], upright)
+
+
+def test_a_whole_rig_upside_down(tmp_path, names, photos, cameras):
+    """With a head frame its photos are turned; without one nobody can tell."""
+    hung = [
+        replace(c, rotation=HALF @ c.rotation, translation=HALF @ c.translation) for c in cameras
     ]
-    write_facescape(tmp_path, SUBJECT, names, photos, turned)
-    assert_same_camera(read_facescape(tmp_path, SUBJECT).cameras[1], turned[1])
+    write_facescape(tmp_path, SUBJECT, names, photos, hung)
+    assert all(view.turned for view in read_facescape(tmp_path, SUBJECT).views)
+    (tmp_path / "Rt_scale_dict.json").unlink()
+    assert not any(view.turned for view in read_facescape(tmp_path, SUBJECT).views)
+
+
+def test_all_twenty_expressions_in_their_own_order(facescape):
+    assert len(EXPRESSIONS) == 20
+    for expression in EXPRESSIONS[1:]:
+        shutil.copytree(facescape / SUBJECT, facescape / "7" / expression)
+    assert list_facescape(facescape) == [f"7/{expression}" for expression in EXPRESSIONS]
+    for expression in EXPRESSIONS[1:]:
+        # Each expression was aligned by itself: another's entry is not taken.
+        assert read_facescape(facescape, f"7/{expression}").frame == "arbitrary"
+
+
+def test_digits_without_end_are_a_name_too(facescape, params, edit):
+    name = "9" * 5000
+    edit(params, lambda t: t.update({k.replace("1_", f"{name}_"): v for k, v in [*t.items()]
+                                     if k.startswith("1_")}))  # fmt: skip
+    with pytest.raises(CaptureError, match="1 of 7 photos are missing"):
+        read_facescape(facescape, SUBJECT)

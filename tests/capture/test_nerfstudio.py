@@ -14,6 +14,8 @@ from labelsplat.capture import (
     prepare,
     read_nerfstudio,
     scene_extent,
+    undistortion_maps,
+    write_points,
 )
 
 NAN = float("nan")
@@ -119,8 +121,13 @@ def test_one_photo_twice_is_refused(nerfstudio, transforms, edit):
 
 
 FAULTS = {
-    "fisheye": (lambda t: t.update(camera_model="OPENCV_FISHEYE"), "OPENCV_FISHEYE"),
-    "fisheye flag": (lambda t: t.update(is_fisheye=True), "fisheye"),
+    "a model of no kind": (lambda t: t.update(camera_model=["OPENCV"]), r"\['OPENCV'\] is not"),
+    "a flag against the model": (lambda t: t.update(is_fisheye=True), "is_fisheye contradicts"),
+    "division model": (lambda t: t.update(camera_model="FISHEYE624"), "FISHEYE624"),
+    "points are a number": (lambda t: t.update(ply_file_path=3), "ply_file_path is 3"),
+    "head without scale": (lambda t: t.update(labelsplat_head={}), "'scale' is missing"),
+    "head of size zero": (lambda t: t.update(labelsplat_head={"scale": 0}), "should be positive"),
+    "head is text": (lambda t: t.update(labelsplat_head="here"), "should be an object"),
     "panorama": (lambda t: t["frames"][2].update(camera_model="EQUIRECTANGULAR"), "EQUIRECT"),
     "fourth coefficient": (lambda t: t.update(k4=0.1), "k4"),
     "no frames": (lambda t: t.pop("frames"), "'frames' is missing"),
@@ -154,6 +161,57 @@ def transpose(pose):
     pose = pose.copy()
     pose[:3, :3] = pose[:3, :3].T
     return pose
+
+
+@pytest.mark.parametrize(
+    "model", ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
+)
+def test_pinhole_models_of_the_file_or_of_a_frame(nerfstudio, transforms, edit, model):
+    edit(transforms, lambda t: t.update(camera_model="OPENCV_FISHEYE", k1=0.1))
+    edit(transforms, each_frame(lambda f: f.update(camera_model=model)))
+    for view in read_nerfstudio(nerfstudio).views:
+        assert (view.fisheye, view.distortion) == (False, (0.1, 0.0, 0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("flag", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
+def test_fisheyes_are_undistorted_as_opencv_projects(nerfstudio, transforms, edit, flag):
+    k = {"k1": 0.9, "k2": -1.5, "k3": 0.4, "k4": 0.6}
+
+    def change(table):
+        table.pop("camera_model")
+        table |= flag | k
+
+    edit(transforms, change)
+    capture = read_nerfstudio(nerfstudio)
+    view = capture.views[0]
+    assert (view.fisheye, view.distortion) == (True, tuple(k.values()))
+    x, y, valid = undistortion_maps(view)
+    own = view.camera.intrinsics
+    rows, columns = np.mgrid[: view.camera.height, : view.camera.width] + 0.5
+    # By the formulas of the fisheye model: the angle to the axis, bent, goes along the radius.
+    a, b = (columns - own[0, 2]) / own[0, 0], (rows - own[1, 2]) / own[1, 1]
+    radius = np.hypot(a, b)
+    angle = np.arctan(radius)
+    bent = angle * (1 + sum(c * angle ** (2 * i + 2) for i, c in enumerate(k.values())))
+    np.testing.assert_allclose(x, own[0, 0] * bent * a / radius + own[0, 2] - 0.5, atol=1e-3)
+    np.testing.assert_allclose(y, own[1, 1] * bent * b / radius + own[1, 2] - 0.5, atol=1e-3)
+    assert prepare(capture, 24).valid[0].sum() == valid.sum()
+    edit(transforms, lambda t: [t.pop(key) for key in k])
+    assert read_nerfstudio(nerfstudio).views[0].distortion == (0, 0, 0, 0)
+
+
+def test_sparse_points_come_along(nerfstudio, transforms, edit, cameras, made_up):
+    write_points(nerfstudio / "sparse_pc.ply", made_up.sparse)
+    turn = [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]]  # how the tool turned both; nothing to undo
+    edit(transforms, lambda t: t.update(ply_file_path="sparse_pc.ply", applied_transform=turn))
+    capture = read_nerfstudio(nerfstudio)
+    for camera, true in zip(capture.cameras, cameras, strict=True):
+        pixels = true.project(made_up.sparse)
+        np.testing.assert_allclose(camera.project(capture.points), pixels, atol=1e-7)
+    assert nerfstudio / "sparse_pc.ply" in capture.parameters
+    (nerfstudio / "sparse_pc.ply").write_text("ply")
+    with pytest.raises(CaptureError, match=r"sparse_pc\.ply: not a PLY"):
+        read_nerfstudio(nerfstudio)
 
 
 MISREADINGS = {

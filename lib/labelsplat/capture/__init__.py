@@ -8,6 +8,7 @@ from labelsplat.capture.cameras import (
     scene_extent,
 )
 from labelsplat.capture.checks import check_camera, check_capture, check_rig
+from labelsplat.capture.colmap import read_colmap
 from labelsplat.capture.doors import SOURCES, detect_source, list_subjects, open_capture
 from labelsplat.capture.embedded import Photographed, ViewSet, count_sets, photograph
 from labelsplat.capture.facescape import (
@@ -24,7 +25,10 @@ from labelsplat.capture.images import (
     restore_mask,
     undistort,
 )
+from labelsplat.capture.lenses import straight_pixels, undistortion_maps
 from labelsplat.capture.nerfstudio import read_nerfstudio
+from labelsplat.capture.nersemble import list_nersemble, read_nersemble
+from labelsplat.capture.points import read_points, write_points
 from labelsplat.capture.poses import (
     POSES,
     RING,
@@ -34,13 +38,29 @@ from labelsplat.capture.poses import (
     standard_views,
     test_views,
 )
+from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.sets import read_alpha, read_depth, read_labels, write_truth
 from labelsplat.capture.source import note_source, source_state
-from labelsplat.capture.stage import capture_root, gather
-from labelsplat.capture.views import NORMAL_EXTENT, Capture, View, angles, normalised
+from labelsplat.capture.stage import capture_root, gather, shown_subjects
+from labelsplat.capture.views import (
+    NORMAL_EXTENT,
+    Capture,
+    View,
+    angles,
+    half_turned,
+    normalised,
+    upside_down,
+)
+from labelsplat.capture.writers import (
+    LAYOUTS,
+    copy_to_facescape,
+    write_capture,
+    write_nerfstudio,
+)
 
 __all__ = [
     "EXPRESSIONS",
+    "LAYOUTS",
     "NORMAL_EXTENT",
     "POSES",
     "RING",
@@ -60,12 +80,16 @@ __all__ = [
     "check_capture",
     "check_rig",
     "common_focus",
+    "copy_to_facescape",
     "count_sets",
     "detect_source",
     "gather",
+    "half_turned",
     "head_angles",
     "heldout_views",
+    "is_publishable",
     "list_facescape",
+    "list_nersemble",
     "list_subjects",
     "load_photo",
     "normalised",
@@ -74,17 +98,28 @@ __all__ = [
     "orbit_camera",
     "photograph",
     "prepare",
+    "publishable_ids",
     "read_alpha",
+    "read_colmap",
     "read_depth",
     "read_facescape",
     "read_labels",
     "read_nerfstudio",
+    "read_nersemble",
+    "read_points",
     "restore_mask",
     "scene_extent",
+    "shown_subjects",
     "source_state",
     "standard_views",
+    "straight_pixels",
     "test_views",
     "undistort",
+    "undistortion_maps",
+    "upside_down",
+    "write_capture",
     "write_facescape",
+    "write_nerfstudio",
+    "write_points",
     "write_truth",
 ]

@@ -9,21 +9,38 @@ import json
 import math
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from labelsplat.base import CaptureError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES += tuple(suffix.upper() for suffix in SUFFIXES)
+"""Of photos, in the order in which they are looked for where a file leaves them out."""
 
 LARGEST = 1e9
 """No length, focal or coefficient of a real camera comes near it."""
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which "view10" follows "view9"."""
+    """Sort key under which "view10" follows "view9", however many digits there are."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts]
+    digits = [p.lstrip("0") if p[0] in "0123456789" else None for p in parts]
+    return [
+        (1, 0, part) if number is None else (0, len(number), number)
+        for part, number in zip(parts, digits, strict=True)
+    ]
+
+
+def view_names(files: list[str]) -> list[str]:
+    """A name a file: its stem, or its whole path where several folders use the same stems."""
+    paths = [PurePosixPath(file) for file in files]
+    if max(Counter(p.stem for p in paths).values(), default=0) <= 1:
+        return [p.stem for p in paths]
+    return ["_".join(q for q in p.with_suffix("").parts if q not in ("/", "..")) for p in paths]
 
 
 def read_object(path: Path) -> dict[str, object]:

@@ -256,11 +256,12 @@ def _misreadings(cameras: list[Camera]) -> Iterator[tuple[str, list[Camera]]]:
 
 def check_capture(capture: Capture) -> None:
     """Raise a CaptureError unless the capture can be worked with; photos are not decoded."""
-    check_views(capture.views, capture.root)
-    check_missing([view.image for view in capture.views], capture.root)
+    where = capture.parameters[0] if capture.parameters else capture.root
+    check_views(capture.views, where)
+    check_missing([view.image for view in capture.views], where)
     for view in capture.views:
         check_photo_size(view)
-    focus = check_rig(capture.cameras, capture.root)
+    focus = check_rig(capture.cameras, where)
     if capture.frame != "head":
         return
     aside = np.linalg.norm(focus)
@@ -269,6 +270,6 @@ def check_capture(capture: Capture) -> None:
         raise CaptureError(
             f"in the head frame the cameras look at a point {aside:.3g} m from the head, "
             f"from a distance of {distance:.3g} m",
-            where=capture.root,
+            where=where,
             remedy="The alignment (Rt_scale_dict.json) probably belongs to another capture",
         )

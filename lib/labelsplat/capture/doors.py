@@ -7,16 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelsplat.base import CaptureError, ParameterError
+from labelsplat.capture.colmap import find_model, read_colmap
 from labelsplat.capture.facescape import PARAMETERS, list_facescape, read_facescape
 from labelsplat.capture.nerfstudio import TRANSFORMS, read_nerfstudio
+from labelsplat.capture.nersemble import CALIBRATION, list_nersemble, read_nersemble
 from labelsplat.capture.views import Capture
 
-SOURCES = ("embedded", "facescape", "nerfstudio")
+SOURCES = ("embedded", "facescape", "nerfstudio", "colmap", "nersemble")
 """Kinds of captures. "embedded" heads are written in FaceScape's layout and read like FaceScape."""
 
 
+_FOLDERS = {
+    "nerfstudio": (lambda folder: (folder / TRANSFORMS).is_file(), read_nerfstudio),
+    "colmap": (lambda folder: find_model(folder) is not None, read_colmap),
+}
+"""Sources of which one folder is one capture: what marks the folder, and the reader."""
+
+_TREES = {"embedded": read_facescape, "facescape": read_facescape, "nersemble": read_nersemble}
+"""Sources whose captures lie in a tree of subjects: readers of (root, subject)."""
+
+_EXPECTED = (
+    f"Expected {TRANSFORMS} (nerfstudio), {{id}}/{{expression}}/{PARAMETERS} (FaceScape), "
+    f"images and sparse/0 (COLMAP), or {{id}}/{CALIBRATION} (NeRSemble)"
+)
+
+
 def detect_source(folder: str | Path) -> str:
-    """Which reader a folder is for: "facescape" or "nerfstudio".
+    """Which reader a folder is for: "nerfstudio", "facescape", "colmap" or "nersemble".
+
+    A folder with both a ``transforms.json`` and the COLMAP model that it was made of is
+    nerfstudio's.
 
     Raises:
         CaptureError: no such folder, or nothing in it that a reader knows.
@@ -24,16 +44,17 @@ def detect_source(folder: str | Path) -> str:
     folder = Path(folder)
     if not folder.is_dir():
         raise CaptureError("no such folder", where=folder)
-    if _transforms_below(folder):
+    if _below("nerfstudio", folder):
         return "nerfstudio"
     if (folder / PARAMETERS).is_file() or list_facescape(folder):
         return "facescape"
-    if not any(folder.iterdir()):
-        raise CaptureError("the folder is empty", where=folder, remedy=_EXPECTED)
-    hint = _EXPECTED
-    if (folder / "sparse").is_dir():
-        hint = "This is a COLMAP model: convert it with `ns-process-data`"
-    raise CaptureError("no capture found in this folder", where=folder, remedy=hint)
+    if _below("colmap", folder):
+        return "colmap"
+    if list_nersemble(folder) or (folder / CALIBRATION).is_file():
+        return "nersemble"
+    empty = not any(folder.iterdir())
+    words = "the folder is empty" if empty else "no capture found in this folder"
+    raise CaptureError(words, where=folder, remedy=_EXPECTED)
 
 
 def list_subjects(
@@ -44,17 +65,20 @@ def list_subjects(
     Args:
         source: one of :data:`SOURCES`, or "auto".
         root: folder of the captures.
-        subjects: the ones wanted; None or an empty list takes all.
+        subjects: the ones wanted, those of NeRSemble with or without a moment (``@12``); None or
+            an empty list takes all.
 
     Raises:
         ParameterError: an unknown source.
         CaptureError: no capture below ``root``, or a wanted subject is not there.
     """
     root = Path(root)
-    found = _list(_resolve(source, root), root)
+    source = _resolve(source, root)
+    found = _list(source, root)
     if not found:
         raise CaptureError(f"no capture of source {source!r}", where=root, remedy=_EXPECTED)
-    missing = [s for s in subjects or () if s not in found]
+    whole = {s: s.partition("@")[0] if source == "nersemble" else s for s in subjects or ()}
+    missing = [s for s, name in whole.items() if name not in found]
     if missing:
         raise CaptureError(
             f"no subject {missing[0]!r}",
@@ -68,8 +92,8 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
     """Open a capture by what lies in the folder.
 
     Args:
-        folder: the folder of one capture (it holds ``transforms.json`` or ``params.json``), or a
-            tree of several.
+        folder: the folder of one capture (it holds ``transforms.json``, ``params.json`` or
+            ``sparse``), or a tree of several.
         subject: which one of a tree; may be left out where there is only one.
         source: one of :data:`SOURCES`, or "auto".
 
@@ -79,7 +103,7 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
     """
     folder = Path(folder)
     source = _resolve(source, folder)
-    if source != "nerfstudio" and subject is None and (folder / PARAMETERS).is_file():
+    if _TREES.get(source) is read_facescape and subject is None and _is_own(folder):
         folder = folder.resolve()
         if re.match("[0-9]+_", folder.name):  # {id}/{k_expression}; its alignment lies at the root
             return read_facescape(folder.parent.parent, f"{folder.parent.name}/{folder.name}")
@@ -93,13 +117,10 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
                 remedy=f"Name one of {_some(found)}",
             )
         subject = found[0]
-    if source != "nerfstudio":
-        return read_facescape(folder, subject)
-    own = (folder / TRANSFORMS).is_file() and folder.resolve().name == subject
-    return read_nerfstudio(folder if own else folder / subject)
-
-
-_EXPECTED = f"Expected {TRANSFORMS} (nerfstudio), or {{id}}/{{expression}}/{PARAMETERS} (FaceScape)"
+    if source in _TREES:
+        return _TREES[source](folder, subject)
+    is_own, read = _FOLDERS[source]
+    return read(folder if is_own(folder) and folder.resolve().name == subject else folder / subject)
 
 
 def _resolve(source: str, folder: Path) -> str:
@@ -114,16 +135,22 @@ def _resolve(source: str, folder: Path) -> str:
     return source
 
 
+def _is_own(folder: Path) -> bool:
+    return (folder / PARAMETERS).is_file()
+
+
 def _list(source: str, root: Path) -> list[str]:
-    if source != "nerfstudio":
+    if source == "nersemble":
+        return list_nersemble(root)
+    if source in _TREES:
         return list_facescape(root)
-    return [folder.resolve().name for folder in _transforms_below(root)]
+    return [folder.resolve().name for folder in _below(source, root)]
 
 
-def _transforms_below(root: Path) -> list[Path]:
-    if (root / TRANSFORMS).is_file():
-        return [root]
-    return sorted(f for f in root.iterdir() if (f / TRANSFORMS).is_file())
+def _below(source: str, root: Path) -> list[Path]:
+    """Folders of captures: ``root`` itself if it is one, else those in it."""
+    is_own, _ = _FOLDERS[source]
+    return [root] if is_own(root) else sorted(f for f in root.iterdir() if is_own(f))
 
 
 def _some(names: list[str]) -> str:

@@ -49,10 +49,11 @@ except ImportError:  # not a POSIX system
     fcntl = None
 
 PARAMETERS, ALIGNMENT = "params.json", "Rt_scale_dict.json"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
+MILLIMETRES = 1000.0
+"""In a metre: ``Rt_scale_dict.json`` counts in them."""
 
 _PHOTO_FOLDERS = ("", "images", "img")
-_MILLIMETRES = 1000.0
 
 
 def list_facescape(root: str | Path) -> list[str]:
@@ -103,8 +104,10 @@ def read_facescape(
     views = [_view(table, name, folder, path) for name in names if _is_valid(table, name, path)]
     if not views:
         raise CaptureError(f"none of its {len(names)} views is valid", where=path)
-    to_head = _alignment(root, subject, alignment)
-    return assemble(subject, views, "facescape", folder, path, to_head)
+    found = Path(alignment) if alignment is not None else root / ALIGNMENT
+    to_head = _alignment(found, subject) if alignment is not None or found.is_file() else None
+    files = (found,) if found.is_file() else ()
+    return assemble(subject, views, "facescape", folder, path, to_head, files=files)
 
 
 def write_facescape(
@@ -144,7 +147,7 @@ def write_facescape(
     # Photos never lie beside an alignment that is not theirs, whenever this is interrupted: an
     # entry without photos does no harm, photos with a wrong entry or none open in a wrong frame.
     shutil.rmtree(root / subject, ignore_errors=True)
-    _add_alignment(root, subject, scale, rotation, translation)
+    put_alignment(root, subject, (scale, rotation, translation))
     table: dict[str, object] = {}
     with atomic_dir(root / subject) as folder:
         for name, image, camera in zip(names, images, cameras, strict=True):
@@ -153,23 +156,58 @@ def write_facescape(
             photo = folder / f"{name}.jpg"
             Image.fromarray(image).save(photo, format="JPEG", quality=98, subsampling=0)
             world = camera.transformed(
-                rotation.T, -rotation.T @ translation / scale, _MILLIMETRES / scale
+                rotation.T, -rotation.T @ translation / scale, MILLIMETRES / scale
             )
-            k = camera.intrinsics.copy()
-            k[:2, 2] -= 0.5
-            values = (
-                k.tolist(),
-                world.view_matrix[:3].tolist(),
-                [0.0] * 5,
-                camera.width,
-                camera.height,
-                0,
-                True,
-                f"embedded-{name}",
-                photo.name,
-            )
-            table |= {f"{name}_{key}": v for key, v in zip(KEYS, values, strict=True)}
+            table |= camera_entries(name, world, (0.0,) * 5, True, f"embedded-{name}", photo.name)
         write_json(folder / PARAMETERS, table)
+
+
+def camera_entries(
+    name: str,
+    camera: Camera,
+    distortion: Sequence[float],
+    valid: bool,
+    serial: str,
+    original: str,
+) -> dict[str, object]:
+    """The nine entries of one view in ``params.json``; ``camera`` stands in the written world."""
+    k = camera.intrinsics.copy()
+    k[:2, 2] -= 0.5
+    values = (
+        k.tolist(),
+        camera.view_matrix[:3].tolist(),
+        list(distortion),
+        camera.width,
+        camera.height,
+        0,
+        valid,
+        serial,
+        original,
+    )
+    return {f"{name}_{key}": value for key, value in zip(KEYS, values, strict=True)}
+
+
+def put_alignment(root: Path, subject: str, to_head: Similarity | None) -> None:
+    """Set the entry of ``subject`` in ``{root}/Rt_scale_dict.json``, in millimetres; None drops it.
+
+    Several processes may do so at a time.
+    """
+    identity, expression = subject.split("/")
+    path = root / ALIGNMENT
+    with _locked(root):
+        table = fields.read_object(path) if path.is_file() else {}
+        entries = dict(table.get(identity, {}))
+        entries.pop(expression.partition("_")[0], None)
+        if to_head is not None:
+            scale, rotation, translation = to_head
+            entries[expression.partition("_")[0]] = [
+                scale,
+                np.column_stack([rotation, translation]).tolist(),
+            ]
+        elif identity not in table:
+            return
+        table[identity] = {k: entries[k] for k in sorted(entries, key=fields.natural)}
+        write_json(path, {k: table[k] for k in sorted(table, key=fields.natural)})
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -231,17 +269,14 @@ def _view(table: dict[str, object], name: str, folder: Path, path: Path) -> View
         width=fields.positive_integer(value("width"), f"{name}_width", path),
         height=fields.positive_integer(value("height"), f"{name}_height", path),
     )
-    photos = [folder / inner / f"{name}{end}" for inner in _PHOTO_FOLDERS for end in SUFFIXES]
-    photo = next((p for p in photos if fields.is_file(p)), photos[0])
+    photos = (folder / i / f"{name}{end}" for i in _PHOTO_FOLDERS for end in fields.SUFFIXES)
+    photo = next((p for p in photos if fields.is_file(p)), folder / f"{name}.jpg")
     coefficients = (*distortion.tolist(), 0.0)[:5]  # k3 may be left out
     return View(name, photo, camera, coefficients if any(coefficients) else None)
 
 
-def _alignment(root: Path, subject: str, alignment: str | Path | None) -> Similarity | None:
-    """The way to the head frame in metres, None where it is not known."""
-    path = Path(alignment) if alignment is not None else root / ALIGNMENT
-    if alignment is None and not path.is_file():
-        return None
+def _alignment(path: Path, subject: str) -> Similarity | None:
+    """The way to the head frame in metres, None where the file does not know the subject."""
     identity, _, expression = subject.partition("/")
     entries = fields.read_object(path).get(identity, {})
     if not isinstance(entries, dict):
@@ -260,7 +295,7 @@ def _alignment(root: Path, subject: str, alignment: str | Path | None) -> Simila
         raise CaptureError(f"the scale should be positive, it is {scale:g}", where=where)
     rt = fields.array(entry[1], ((3, 4), (4, 4)), "Rt", where)
     rotation = nearest_rotation(rt[:3, :3], where)
-    return scale / _MILLIMETRES, rotation, rt[:3, 3] / _MILLIMETRES
+    return scale / MILLIMETRES, rotation, rt[:3, 3] / MILLIMETRES
 
 
 def _random_world(subject: str, seed: int) -> Similarity:
@@ -272,22 +307,6 @@ def _random_world(subject: str, seed: int) -> Similarity:
     direction = rng.normal(size=3)
     translation = rng.uniform(500, 1500) * direction / np.linalg.norm(direction)
     return float(rng.uniform(50, 400)), q * np.linalg.det(q), translation
-
-
-def _add_alignment(
-    root: Path, subject: str, scale: float, rotation: np.ndarray, translation: np.ndarray
-) -> None:
-    identity, expression = subject.split("/")
-    path = root / ALIGNMENT
-    with _locked(root):
-        table = fields.read_object(path) if path.is_file() else {}
-        entries = dict(table.get(identity, {}))
-        entries[expression.partition("_")[0]] = [
-            scale,
-            np.column_stack([rotation, translation]).tolist(),
-        ]
-        table[identity] = {k: entries[k] for k in sorted(entries, key=fields.natural)}
-        write_json(path, {k: table[k] for k in sorted(table, key=fields.natural)})
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from labelsplat.base import CaptureError
 from labelsplat.capture.cameras import Camera
 from labelsplat.capture.checks import require_size
+from labelsplat.capture.lenses import undistortion_maps
 from labelsplat.capture.views import Capture, View, angles
 
 SMALLEST_SHARE = 0.05
@@ -83,7 +84,7 @@ class Prepared:
 
 
 def load_photo(view: View) -> np.ndarray:
-    """The photo as taken, ``[H, W, 3]`` uint8 sRGB.
+    """The photo as taken, turned where the view says so, ``[H, W, 3]`` uint8 sRGB.
 
     Grey photos are repeated over the channels, 16-bit ones reduced to 8, transparent ones laid
     over black.
@@ -91,6 +92,11 @@ def load_photo(view: View) -> np.ndarray:
     Raises:
         CaptureError: missing, truncated or no image, or not of the camera's size.
     """
+    photo = _decode(view)
+    return np.ascontiguousarray(photo[::-1, ::-1]) if view.turned else photo
+
+
+def _decode(view: View) -> np.ndarray:
     try:
         with Image.open(view.image) as image:
             require_size(view, image.size)
@@ -119,22 +125,15 @@ def undistort(photo: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         photo: ``[H, W, 3]`` uint8 as taken.
-        view: gives the intrinsics (pixel centres at +0.5) and OpenCV's k1, k2, p1, p2, k3.
+        view: gives the intrinsics (pixel centres at +0.5) and the coefficients.
 
     Returns:
         The undistorted photo ``[H, W, 3]`` uint8, its edge continued where it has no content, and
         ``[H, W]`` bool: where it has.
     """
-    height, width = photo.shape[:2]
     if view.distortion is None:
-        return photo, np.ones((height, width), bool)
-    k = view.camera.intrinsics.copy()
-    k[:2, 2] -= 0.5  # OpenCV counts pixel centres as whole numbers
-    coefficients = np.array(view.distortion)
-    x, y = cv2.initUndistortRectifyMap(k, coefficients, None, k, (width, height), cv2.CV_32FC1)
-    # Pixels whose source lies outside the photo. (Written so that NaN counts as outside.)
-    valid = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    valid &= _radius2(k, width, height) < _fold2(view.distortion)
+        return photo, np.ones(photo.shape[:2], bool)
+    x, y, valid = undistortion_maps(view)
     image = cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return image, valid
 
@@ -223,23 +222,3 @@ def _to_square(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.nd
     valid = np.zeros((crop.size, crop.size), bool)
     valid[top : top + target[1], left : left + target[0]] = inner
     return square, valid
-
-
-def _radius2(k: np.ndarray, width: int, height: int) -> np.ndarray:
-    """``[H, W]`` squared distance of the undistorted pixels from the optical axis, in focals."""
-    x = (np.arange(width) - k[0, 2]) / k[0, 0]
-    y = (np.arange(height) - k[1, 2]) / k[1, 1]
-    return x**2 + y[:, None] ** 2
-
-
-def _fold2(distortion: tuple[float, ...]) -> float:
-    """Squared radius at which the radial polynomial turns back, infinity where it never does.
-
-    Beyond it the model shows parts of the photo a second time, mirrored: the first root of
-    ``d/dr (r + k1 r^3 + k2 r^5 + k3 r^7)`` in r squared.
-    """
-    k1, k2, _, _, k3 = distortion
-    polynomial = np.array([7 * k3, 5 * k2, 3 * k1, 1.0])
-    roots = np.roots(np.where(np.abs(polynomial) < 1e-12, 0, polynomial))
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real > 0)]
-    return float(real.min()) if real.size else np.inf

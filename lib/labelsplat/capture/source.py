@@ -65,10 +65,11 @@ def source_root(layout: Layout, capture: dict) -> Path:
 
 
 def capture_files(capture: Capture) -> list[Path]:
-    """Every file that a capture is read from: its photos, and the JSON files beside and above."""
+    """Every file that a capture is read from: photos, cameras, points, the JSON beside them."""
     photos = [view.image for view in capture.views]
     folders = {capture.root, *(photo.parent for photo in photos)}
-    return sorted({*photos, *(file for folder in folders for file in folder.glob("*.json"))})
+    beside = (file for folder in folders for file in folder.glob("*.json"))
+    return sorted({*photos, *capture.parameters, *beside})
 
 
 def content_digest(capture: Capture) -> str:

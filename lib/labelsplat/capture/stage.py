@@ -15,6 +15,7 @@ from labelsplat.capture.embedded import (
     make_sets,
     write_groups,
 )
+from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.source import content_digest, source_root
 
 GROUPS = ("standard", "validation")
@@ -68,13 +69,27 @@ def _look_at(layout: Layout, capture: dict) -> dict:
     root = source_root(layout, capture)
     names = list_subjects(capture["source"], root, capture["subjects"])
     found = {name: open_capture(root, name, capture["source"]) for name in names}
+    ids = publishable_ids(capture.get("publishable_ids", []), layout.root)
     return {
         "source": capture["source"],
         "root": str(root),
         "views": {name: len(one.views) for name, one in found.items()},
         # The photos stay where they are: what later stages depend on is this file.
         "digests": {name: content_digest(one) for name, one in found.items()},
+        # Of whom the chapters may show pictures.
+        "shown": [name for name in names if is_publishable(name, ids)],
     }
+
+
+def shown_subjects(layout: Layout) -> list[str]:
+    """The subjects to be refined of whom pictures may be shown: all, but where a list says less.
+
+    Raises:
+        CaptureError: the capture stage has not run, or the capture has gone.
+    """
+    *_, subjects = capture_root(layout)
+    note = layout.capture / "capture.json"
+    return list(read_json(note).get("shown", subjects)) if note.is_file() else subjects
 
 
 def capture_root(layout: Layout) -> tuple[str, Path, list[str]]:

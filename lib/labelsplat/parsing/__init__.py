@@ -6,6 +6,12 @@ from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
+from labelsplat.parsing.foreign_masks import (
+    celebamask_in_order,
+    class_map,
+    foreign_predictions,
+    nearest_classes,
+)
 from labelsplat.parsing.losses import class_weights, segmentation_loss
 from labelsplat.parsing.predict import predict
 from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, create, register
@@ -38,14 +44,18 @@ __all__ = [
     "arm_checkpoint",
     "arm_images",
     "augment",
+    "celebamask_in_order",
+    "class_map",
     "class_weights",
     "confidence",
     "create",
     "finetune_round",
+    "foreign_predictions",
     "frontalness",
     "learning_rate_at",
     "load_checkpoint",
     "load_predictions",
+    "nearest_classes",
     "predict",
     "predict_round",
     "prepared",

@@ -26,6 +26,7 @@ from labelsplat.capture import (
     open_capture,
     prepare,
     restore_mask,
+    straight_pixels,
 )
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
 from labelsplat.parsing import load_checkpoint, predict
@@ -350,30 +351,24 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
 
 
 def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
-    """A mask of the undistorted photo, bent to fit the photo as it was taken.
+    """A mask of the undistorted photo, bent and turned to fit the photo as it was taken.
 
     Args:
         mask: ``[H, W]`` uint8, of the photo's size.
         view: gives intrinsics and distortion.
         outside: value where the undistorted photo has no such pixel.
     """
-    if view.distortion is None:
-        return mask
-    height, width = mask.shape
-    k = view.camera.intrinsics.copy()
-    k[:2, 2] -= 0.5  # OpenCV counts pixel centres as whole numbers
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    pixels = np.stack([x, y], -1).reshape(-1, 1, 2)
-    straight = cv2.undistortPoints(pixels, k, np.array(view.distortion), P=k)
-    straight = straight.reshape(height, width, 2).astype(np.float32)
-    return cv2.remap(
-        mask,
-        straight[..., 0],
-        straight[..., 1],
-        cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=outside,
-    )
+    if view.distortion is not None:
+        straight = straight_pixels(view)
+        mask = cv2.remap(
+            mask,
+            straight[..., 0],
+            straight[..., 1],
+            cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=outside,
+        )
+    return np.ascontiguousarray(mask[::-1, ::-1]) if view.turned else mask
 
 
 def _write_grey(path: Path, values: np.ndarray) -> None:
