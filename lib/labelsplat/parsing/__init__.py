@@ -6,9 +6,19 @@ from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
+from labelsplat.parsing.foreign import KINDS, load_parser, predict_photos, working_size
 from labelsplat.parsing.losses import class_weights, segmentation_loss
+from labelsplat.parsing.onnx_description import (
+    OnnxDescription,
+    description_path,
+    description_text,
+    read_description,
+)
+from labelsplat.parsing.onnx_export import export_onnx
+from labelsplat.parsing.onnx_parser import OnnxParser
 from labelsplat.parsing.predict import predict
 from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, create, register
+from labelsplat.parsing.release import load_release
 from labelsplat.parsing.stage import (
     predict_round,
     prepared,
@@ -18,10 +28,12 @@ from labelsplat.parsing.stage import (
 )
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validation_miou
+from labelsplat.parsing.unet import UNet, UNetConfig
 
 __all__ = [
     "ARCHITECTURES",
     "ARMS",
+    "KINDS",
     "Architecture",
     "ArmReport",
     "Augmentation",
@@ -30,21 +42,32 @@ __all__ = [
     "Checkpoint",
     "LabelledImages",
     "LabelledViews",
+    "OnnxDescription",
+    "OnnxParser",
     "Parser",
     "SoftPredictions",
     "TrainLog",
+    "UNet",
+    "UNetConfig",
     "arm_checkpoint",
     "arm_images",
     "augment",
     "class_weights",
     "create",
+    "description_path",
+    "description_text",
+    "export_onnx",
     "finetune_round",
     "learning_rate_at",
     "load_checkpoint",
+    "load_parser",
     "load_predictions",
+    "load_release",
     "predict",
+    "predict_photos",
     "predict_round",
     "prepared",
+    "read_description",
     "read_part",
     "register",
     "round_predictions",
@@ -55,5 +78,6 @@ __all__ = [
     "train",
     "train_baseline",
     "validation_miou",
+    "working_size",
     "write_views",
 ]
