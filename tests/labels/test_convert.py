@@ -33,7 +33,7 @@ def names(labels, vocabulary):
     return np.array([*vocabulary.classes, *[""] * (256 - len(vocabulary))])[labels]
 
 
-@pytest.mark.parametrize(("source", "target"), itertools.permutations(ORDERS, 2))
+@pytest.mark.parametrize(("source", "target"), [*itertools.permutations(ORDERS, 2)])
 def test_the_three_orders_keep_every_name_and_come_back(source, target):
     there, back = Conversion(source, target), Conversion(target, source)
     labels = maps(source)
@@ -122,7 +122,7 @@ def test_scores_say_their_vocabulary_and_what_is_merged():
     assert coarse.miou == by_hand.miou and coarse.f1 == by_hand.f1
 
 
-@pytest.mark.parametrize("vocabulary", VOCABULARIES.values(), ids=lambda v: v.name)
+@pytest.mark.parametrize("vocabulary", [*VOCABULARIES.values()], ids=lambda v: v.name)
 def test_carrying_and_mirroring_can_be_exchanged(vocabulary):
     found = Conversion(CELEBAMASK, vocabulary)
     labels = np.arange(19, dtype=np.uint8)

@@ -46,7 +46,7 @@ ORDERS = {
     "ibugmask-11": ELEVEN,
     "ibug-14": {**ELEVEN, 11: "l_ear", 12: "r_ear", 13: "eye_g"},
 }  # fmt: skip
-EVERY = pytest.mark.parametrize("vocabulary", VOCABULARIES.values(), ids=lambda v: v.name)
+EVERY = pytest.mark.parametrize("vocabulary", [*VOCABULARIES.values()], ids=lambda v: v.name)
 
 
 @EVERY
