@@ -258,9 +258,9 @@ def test_an_exported_parser_comes_back_with_the_same_logits(tmp_path, name, sett
         images = torch.rand(count, 3, size, size)
         with torch.no_grad():
             expected = net(images)
-        assert expected.std() > 0.05
         difference = (found.net(images) - expected).abs().max()
         assert difference < 1e-4, float(difference)
+        assert difference < 2e-3 * expected.std()
 
 
 def test_exported_vocabularies_are_written_down(tmp_path):
