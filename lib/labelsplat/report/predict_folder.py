@@ -159,7 +159,7 @@ def _write_sheet(path: Path, photos: Prepared, labels: np.ndarray, vocabulary: V
     chosen = evenly_spaced(len(labels), SHOWN)
     pairs = [(photos.images[i], overlay(photos.images[i], labels[i], vocabulary)) for i in chosen]
     rows = [[picture for pair in row for picture in pair] for row in _split(pairs)]
-    names = [", ".join(photos.names[i] for i in row) for row in _split(list(chosen))]
+    names = ["\n".join(photos.names[i] for i in row) for row in _split(list(chosen))]
     sheet = label_sheet(rows, names, cell=_CELL, title=photos.subject, vocabulary=vocabulary)
     save_figure(sheet, path)
 
