@@ -1,6 +1,7 @@
 """Which file is opened how, and descriptions of ONNX models."""
 
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from labelsplat.parsing import (
     OnnxDescription,
     create,
     description_text,
+    export_onnx,
     load_parser,
     predict_photos,
     read_description,
@@ -207,3 +209,15 @@ def test_a_parser_that_wants_more_pixels_sees_the_photo_itself(tmp_path):
     np.testing.assert_allclose(soft[small][..., 1], 1, atol=1e-3)
     np.testing.assert_allclose(soft[large][..., 1], 0.75, atol=1e-3)
     np.testing.assert_allclose(soft[large].sum(-1), 1, atol=1e-5)
+
+
+def test_packages_that_are_not_installed_are_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    file = tmp_path / "model.onnx"
+    with pytest.raises(LabelsplatError, match=r"model\.onnx.*pip install onnx$"):
+        export_onnx(create("unet", width=8), file, 32)
+    assert not list(tmp_path.iterdir())
+    file.write_bytes(b"x")
+    with pytest.raises(LabelsplatError, match=r"model\.onnx.*pip install onnxruntime"):
+        load_parser(file)
