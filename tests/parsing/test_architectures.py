@@ -4,20 +4,22 @@ import pytest
 import torch
 
 from labelsplat.base import ParameterError
+from labelsplat.base.layout import Layout
 from labelsplat.labels import CELEBAMASK
 from labelsplat.parsing import (
     ARCHITECTURES,
-    UNet,
     UNetConfig,
     create,
     load_checkpoint,
     load_parser,
     predict,
     save_checkpoint,
+    stage,
     train,
     validation_miou,
 )
 from labelsplat.parsing.registry import name_of
+from labelsplat.report.params import default_params
 
 EVERY = pytest.mark.parametrize("name", ["bisenet", "unet"])
 
@@ -95,7 +97,7 @@ def test_normalisation_belongs_to_the_network(name):
 
 def test_u_net_sees_single_pixels():
     """Full resolution: one changed pixel changes its own logits more than its neighbours'."""
-    net = UNet(UNetConfig(width=8)).eval()
+    net = create("unet", width=8, seed=1).eval()
     images = torch.full((1, 3, 32, 32), 0.5)
     dotted = images.clone()
     dotted[..., 16, 16] = 1
@@ -111,3 +113,14 @@ def test_u_net_sees_single_pixels():
 def test_impossible_u_nets_are_refused(settings):
     with pytest.raises(ParameterError):
         UNetConfig(**settings)
+
+
+@EVERY
+def test_the_parser_stage_trains_what_params_say(name, tmp_path, monkeypatch, make_squares):
+    monkeypatch.setattr(stage, "standard_set", lambda layout, group, size: make_squares(6, size))
+    settings = default_params()["parser"]
+    settings |= {"architecture": name, "width": 8, "steps": 2, "batch": 2, "threads": 1}
+    layout = Layout(tmp_path)
+    stage.train_baseline(layout, settings, size=32, seed=0, device="cpu")
+    found = load_checkpoint(layout.baseline)
+    assert found.architecture == name and found.net.config.width == 8
