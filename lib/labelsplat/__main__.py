@@ -80,6 +80,32 @@ def _convert(options: argparse.Namespace) -> None:
     print(f"convert: {kept} views of {capture.subject} are written to {folder}")
 
 
+def _predict(options: argparse.Namespace) -> None:
+    from labelsplat.report.predict_folder import predict_capture
+
+    done = predict_capture(
+        options.capture,
+        options.out,
+        options.parser,
+        subject=options.subject,
+        size=options.size,
+    )
+    print(f"predict: {done.photos} photos at {done.size} px, classes of {done.vocabulary}")
+    print(f"predict: masks lie in {done.folder / 'masks'}; look at {done.folder / 'contact.png'}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from labelsplat.parsing import description_path, export_onnx, load_parser, working_size
+    from labelsplat.report.params import load_params
+
+    parser = load_parser(options.checkpoint)
+    size = options.size or working_size(parser.net)
+    size = size or load_params(_root() / "params.yaml")["capture"]["size"]
+    export_onnx(parser.net, options.out, size, vocabulary=parser.vocabulary)
+    print(f"export: {options.out} takes images of {size} x {size} pixels")
+    print(f"export: {description_path(options.out)} says what goes in and what comes out")
+
+
 def _tune(options: argparse.Namespace) -> None:
     from labelsplat.base.layout import Layout
     from labelsplat.evaluate.tune import run_tune
@@ -122,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     refine = commands.add_parser("refine", help="refine the labels of a capture of your own")
     refine.add_argument("capture", type=Path, help="folder of photos and cameras")
     refine.add_argument("--out", type=Path, required=True, help="folder to write")
-    refine.add_argument("--parser", type=Path, help="checkpoint; by default the trained parser")
+    refine.add_argument("--parser", type=Path, help="parser file; by default the trained one")
     refine.set_defaults(do=_refine)
 
     convert = commands.add_parser("convert", help="write a capture of your own in another layout")
@@ -136,6 +162,22 @@ def _parser() -> argparse.ArgumentParser:
         "--leave-aside", nargs="+", default=[], metavar="VIEW", help="views not to be used"
     )
     convert.set_defaults(do=_convert)
+
+    predict = commands.add_parser("predict", help="label the photos of a capture with a parser")
+    predict.add_argument("capture", type=Path, help="folder of photos and cameras")
+    predict.add_argument("--out", type=Path, required=True, help="folder to write")
+    predict.add_argument(
+        "--parser", type=Path, help=".safetensors, .pth or .onnx; by default the trained parser"
+    )
+    predict.add_argument("--subject", help="which one, where the folder holds several captures")
+    predict.add_argument("--size", type=int, help="pixels that photos are predicted at")
+    predict.set_defaults(do=_predict)
+
+    export = commands.add_parser("export", help="write a parser as ONNX")
+    export.add_argument("checkpoint", type=Path, help=".safetensors or .pth")
+    export.add_argument("out", type=Path, help="*.onnx; a YAML file is written beside it")
+    export.add_argument("--size", type=int, help="pixels of its images")
+    export.set_defaults(do=_export)
 
     tune = commands.add_parser("tune", help="the line on the tune set, to choose settings by")
     tune.set_defaults(do=_tune)

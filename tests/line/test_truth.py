@@ -41,6 +41,7 @@ CAPTURE = {
 }
 PARSER = {
     "width": 8,
+    "architecture": "bisenet",
     "stem": "none",
     "steps": 4,
     "batch": 2,

@@ -2,6 +2,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from labelsplat.base import LabelsplatError
 from labelsplat.labels import confusion, iou
@@ -67,3 +68,47 @@ def test_shapes_must_fit(predictions):
         SoftPredictions(("one",), predictions.probabilities)
     with pytest.raises(LabelsplatError, match="do not fit"):
         SoftPredictions(predictions.names, predictions.probabilities[..., :11])
+
+
+def regions(count, size, seed):
+    """Label maps of 19 classes with areas as uneven as a face's, ``[n, size, size]`` uint8."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    out = np.zeros((count, size, size), np.uint8)
+    for labels in out:
+        for index, radius in enumerate(np.geomspace(size / 2.2, size / 30, 18), 1):
+            row, column = random.uniform(0.2, 0.8, 2) * size
+            squeeze = random.uniform(0.6, 1.6)
+            labels[(y - row) ** 2 * squeeze + (x - column) ** 2 / squeeze < radius**2] = index
+    return out
+
+
+def like_a_parser(truth, seed):
+    """Soft predictions with soft edges, wrong regions and hesitation, as a parser's."""
+    random = np.random.default_rng(seed)
+    hot = np.eye(19, dtype=np.float32)[truth]
+    soft = gaussian_filter(hot, (0, 1.6, 1.6, 0))
+    doubt = gaussian_filter(random.normal(size=soft.shape), (0, 6, 6, 0))
+    logits = 2.2 * np.log(soft + 2e-3) + 1.2 * doubt / doubt.std()
+    out = np.exp(logits - logits.max(-1, keepdims=True))
+    return (out / out.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def miou(soft, truth):
+    return float(np.nanmean(iou(confusion(soft.argmax(-1), truth, 19))))
+
+
+def test_codes_cost_no_mean_iou(tmp_path):
+    """One view's labels, and many views' mean, which is what a lift decides by."""
+    truth = regions(3, 96, seed=1)
+    views = [like_a_parser(truth, seed) for seed in range(4)]
+    stored = []
+    for i, soft in enumerate(views):
+        save_predictions(tmp_path / f"{i}.npz", SoftPredictions(("a", "b", "c"), soft))
+        stored.append(load_predictions(tmp_path / f"{i}.npz").probabilities)
+    for exact, coded in [*zip(views, stored, strict=True), (np.mean(views, 0), np.mean(stored, 0))]:
+        level = miou(exact, truth)
+        assert 0.3 < level < 0.95  # neither nothing nor everything is right
+        assert abs(miou(coded, truth) - level) <= 0.001
+    floats = sum(soft.nbytes for soft in views)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < floats / 5

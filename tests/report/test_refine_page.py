@@ -15,7 +15,7 @@ from torch import nn
 from labelsplat.base.errors import LabelsplatError
 from labelsplat.capture import View, open_capture, orbit_camera, undistort, write_facescape
 from labelsplat.labels import CELEBAMASK, IGNORE, read_label_map
-from labelsplat.parsing import register, save_checkpoint
+from labelsplat.parsing import export_onnx, load_parser, register, save_checkpoint
 from labelsplat.report import refine_page
 from labelsplat.report.html import loaded_addresses
 from labelsplat.report.params import default_params
@@ -154,6 +154,18 @@ def test_page_tells_what_was_done(made):
     assert "-60° to 65°" in text and "No head frame" not in text
     assert "Nothing here speaks of extreme poses" not in text
     assert "ball.safetensors" in text and "drawn heads" not in text
+
+
+def test_other_parser_files_do_the_same(made, capture, parser, params, tmp_path):
+    pytest.importorskip("onnx", reason="the package onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    export_onnx(load_parser(parser).net, tmp_path / "ball.onnx", 64)
+    out = run(capture, tmp_path / "out", tmp_path / "ball.onnx", params, views=6).parent
+    told = json.loads((out / "refine.json").read_text(encoding="utf-8"))
+    assert told["parser"] == "ball.onnx"
+    for name in ("0.png", "4.png"):
+        masks = [read_label_map(folder / "masks" / name, CELEBAMASK) for folder in (out, made)]
+        assert (masks[0] == masks[1]).mean() > 0.99
 
 
 def test_photos_without_a_head_frame(capture, parser, params, tmp_path):

@@ -7,10 +7,11 @@ A class counts towards a mean where the truth has it; a class that the truth lac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from labelsplat.labels.convert import Conversion
 from labelsplat.labels.vocabulary import IGNORE, Vocabulary
 
 
@@ -77,6 +78,9 @@ class Scores:
         f1_all: mean F1 over every class but the background.
         iou_per_class: IoU of each class, NaN where truth has none.
         f1_per_class: F1 of each class, NaN where truth has none.
+        vocabulary: name of the vocabulary that all of these use.
+        merged: its classes that stand for several of the finer vocabulary that was scored, with
+            those; empty where nothing was merged.
     """
 
     miou: float
@@ -85,10 +89,33 @@ class Scores:
     f1_all: float
     iou_per_class: dict[str, float]
     f1_per_class: dict[str, float]
+    vocabulary: str
+    merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def scores(matrix: np.ndarray, vocabulary: Vocabulary) -> Scores:
-    """All scores of a ``[C, C]`` confusion matrix."""
+def scores(
+    matrix: np.ndarray, vocabulary: Vocabulary, conversion: Conversion | None = None
+) -> Scores:
+    """All scores of a confusion matrix.
+
+    Args:
+        matrix: ``[C, C]`` counts.
+        vocabulary: its classes.
+        conversion: from that vocabulary to another one, to score in: label maps of parsers or sets
+            with different classes are compared in the coarser vocabulary.
+
+    Raises:
+        ValueError: the conversion starts from another vocabulary.
+    """
+    merged = {}
+    if conversion is not None:
+        if conversion.source != vocabulary:
+            raise ValueError(
+                f"the matrix is of {vocabulary.name!r}, the conversion of "
+                f"{conversion.source.name!r}"
+            )
+        matrix, merged = conversion.confusion(matrix), conversion.merged
+        vocabulary = conversion.target
     j, f = iou(matrix), f1(matrix)
     every = np.arange(len(vocabulary))
     scored = vocabulary.scored
@@ -99,4 +126,6 @@ def scores(matrix: np.ndarray, vocabulary: Vocabulary) -> Scores:
         f1_all=float(mean_score(f, every[1:])),
         iou_per_class=dict(zip(vocabulary.classes, map(float, j), strict=True)),
         f1_per_class=dict(zip(vocabulary.classes, map(float, f), strict=True)),
+        vocabulary=vocabulary.name,
+        merged=merged,
     )

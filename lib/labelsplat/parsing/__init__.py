@@ -6,6 +6,7 @@ from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
+from labelsplat.parsing.foreign import KINDS, load_parser, predict_photos, working_size
 from labelsplat.parsing.foreign_masks import (
     celebamask_in_order,
     class_map,
@@ -13,8 +14,17 @@ from labelsplat.parsing.foreign_masks import (
     nearest_classes,
 )
 from labelsplat.parsing.losses import class_weights, segmentation_loss
+from labelsplat.parsing.onnx_description import (
+    OnnxDescription,
+    description_path,
+    description_text,
+    read_description,
+)
+from labelsplat.parsing.onnx_export import export_onnx
+from labelsplat.parsing.onnx_parser import OnnxParser
 from labelsplat.parsing.predict import predict
 from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, create, register
+from labelsplat.parsing.release import load_release
 from labelsplat.parsing.stage import (
     predict_round,
     prepared,
@@ -24,11 +34,13 @@ from labelsplat.parsing.stage import (
 )
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validation_miou
+from labelsplat.parsing.unet import UNet, UNetConfig
 from labelsplat.parsing.votes import VoteSettings, confidence, frontalness, vote_weights
 
 __all__ = [
     "ARCHITECTURES",
     "ARMS",
+    "KINDS",
     "Architecture",
     "ArmReport",
     "Augmentation",
@@ -37,9 +49,13 @@ __all__ = [
     "Checkpoint",
     "LabelledImages",
     "LabelledViews",
+    "OnnxDescription",
+    "OnnxParser",
     "Parser",
     "SoftPredictions",
     "TrainLog",
+    "UNet",
+    "UNetConfig",
     "VoteSettings",
     "arm_checkpoint",
     "arm_images",
@@ -49,16 +65,23 @@ __all__ = [
     "class_weights",
     "confidence",
     "create",
+    "description_path",
+    "description_text",
+    "export_onnx",
     "finetune_round",
     "foreign_predictions",
     "frontalness",
     "learning_rate_at",
     "load_checkpoint",
+    "load_parser",
     "load_predictions",
+    "load_release",
     "nearest_classes",
     "predict",
+    "predict_photos",
     "predict_round",
     "prepared",
+    "read_description",
     "read_part",
     "register",
     "round_predictions",
@@ -70,5 +93,6 @@ __all__ = [
     "train_baseline",
     "validation_miou",
     "vote_weights",
+    "working_size",
     "write_views",
 ]

@@ -19,6 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labelsplat.base import ParameterError
+from labelsplat.parsing.layers import (
+    ConvBNReLU,
+    cut,
+    extended,
+    fitted,
+    per_channel,
+    resized,
+    upsample,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,10 @@ class BiSeNetConfig:
             of those features, for brows, lids and lips; 0 leaves it out, as in the release.
         mean: subtracted from each colour channel of an image in 0..1.
         std: divides each colour channel after that.
+        size: longer side, in pixels, that images are resized to before all else, so that a head has
+            the size that the weights know; the logits come back at the image's own size. 0 takes
+            images as they are.
+        align_corners: how the last enlargement places pixels; True in the release.
     """
 
     classes: int = 19
@@ -42,6 +55,8 @@ class BiSeNetConfig:
     detail: int = 16
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.27, 0.27, 0.27)
+    size: int = 0
+    align_corners: bool = False
 
     def __post_init__(self) -> None:
         if self.stem not in ("none", "maxpool"):
@@ -54,6 +69,12 @@ class BiSeNetConfig:
                 where="BiSeNetConfig",
                 remedy="Use at least 2 classes, a width of at least 4 and no negative number",
             )
+        if self.size and self.size < self.stride:
+            raise ParameterError(
+                f"size is {self.size}",
+                where="BiSeNetConfig",
+                remedy=f"Use 0, or at least {self.stride} pixels",
+            )
         if min(self.std) <= 0:
             raise ParameterError(
                 f"std is {self.std}", where="BiSeNetConfig", remedy="Use positive deviations"
@@ -63,18 +84,6 @@ class BiSeNetConfig:
     def stride(self) -> int:
         """Image pixels along one side of the coarsest feature."""
         return 32 if self.stem == "maxpool" else 16
-
-
-class ConvBNReLU(nn.Module):
-    """Convolution, batch normalisation, ReLU; the size stays unless ``stride`` is above 1."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class BasicBlock(nn.Module):
@@ -210,26 +219,24 @@ class BiSeNet(nn.Module):
         detail = self.config.detail
         self.conv_detail = OutputHead(width, detail, classes) if detail else None
         # The configuration stores them, so files keep exactly the release's keys.
-        self.register_buffer("mean", _per_channel(self.config.mean), persistent=False)
-        self.register_buffer("std", _per_channel(self.config.std), persistent=False)
+        self.register_buffer("mean", per_channel(self.config.mean), persistent=False)
+        self.register_buffer("std", per_channel(self.config.std), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
-        height, width = images.shape[-2:]
-        x = _extended((images - self.mean) / self.std, self.config.stride)
+        seen = fitted(images, self.config.size)
+        height, width = seen.shape[-2:]
+        x = extended((seen - self.mean) / self.std, self.config.stride)
         finest, fine, context, context_coarse = self.cp(x)
         logits = self.conv_out(self.ffm(fine, context))
         if self.conv_detail is not None:
             correction = self.conv_detail(finest)
             logits = upsample(logits.float(), *finest.shape[-2:]) + correction
-        logits = _cut(upsample(logits.float(), x.shape[-2], x.shape[-1]), height, width)
+        full = upsample(logits.float(), *x.shape[-2:], self.config.align_corners)
+        logits = resized(cut(full, height, width), *images.shape[-2:])
         if not self.training:
             return logits
         auxiliary = [self.conv_out16(context), self.conv_out32(context_coarse)]
-        return [logits, *(_without_extension(a, x, images) for a in auxiliary)]
-
-
-def _per_channel(values: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+        return [logits, *(_without_extension(a, x, seen) for a in auxiliary)]
 
 
 def _image_mean(x: Tensor) -> Tensor:
@@ -240,34 +247,8 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
-def upsample(x: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear interpolation of ``[B, C, h, w]`` to ``[B, C, height, width]``.
-
-    The same as ``F.interpolate(..., mode="bilinear", align_corners=False)``, as two products with
-    interpolation matrices: on a CPU the gradient takes a third of the time.
-    """
-    rows, columns = (
-        F.interpolate(torch.eye(old, device=x.device)[None], size=new, mode="linear")[0].T
-        for old, new in ((x.shape[-2], height), (x.shape[-1], width))
-    )
-    b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1)
-    x = (rows @ x.reshape(b, h, w * c)).view(b * height, w, c)
-    return (columns @ x).view(b, height, width, c).permute(0, 3, 1, 2)
-
-
-def _extended(x: Tensor, stride: int) -> Tensor:
-    down, right = -x.shape[-2] % stride, -x.shape[-1] % stride
-    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
-
-
-def _without_extension(logits: Tensor, extended: Tensor, images: Tensor) -> Tensor:
+def _without_extension(logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
     """Cut low-resolution logits of the extended image back to the cells the image covers."""
-    step = extended.shape[-1] // logits.shape[-1]
+    step = padded.shape[-1] // logits.shape[-1]
     height, width = (-(-size // step) for size in images.shape[-2:])
-    return _cut(logits, height, width)
-
-
-def _cut(x: Tensor, height: int, width: int) -> Tensor:
-    # Slicing to the same size is no change, but its gradient costs two copies of the whole tensor.
-    return x if x.shape[-2:] == (height, width) else x[..., :height, :width]
+    return cut(logits, height, width)

@@ -113,7 +113,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         net = find(name).factory(config)
     except LabelsplatError as error:
         raise LabelsplatError(error.message, where=path, remedy=error.remedy) from None
-    _fill(net, weights, path)
+    fill(net, weights, path)
     if config.classes != len(vocabulary):
         raise LabelsplatError(
             f"{config.classes} classes do not fit vocabulary {vocabulary.name!r}", where=path
@@ -156,7 +156,12 @@ def _vocabulary(name: str, path: Path) -> Vocabulary:
     return VOCABULARIES[name]
 
 
-def _fill(net: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+def fill(net: nn.Module, weights: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Put weights by name into a network.
+
+    Raises:
+        LabelsplatError: keys that are missing, too many or of another shape; names some.
+    """
     expected = net.state_dict()
     problems = [f"{key} is missing" for key in expected if key not in weights]
     problems += [f"{key} is not a weight of it" for key in weights if key not in expected]
@@ -166,8 +171,9 @@ def _fill(net: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> No
         if key in weights and weights[key].shape != value.shape
     ]
     if problems:
+        told = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
         raise LabelsplatError(
-            f"the weights do not fit the architecture: {problems[0]} ({len(problems)} in all)",
+            f"the weights do not fit the architecture: {told} ({len(problems)} in all)",
             where=path,
         )
     net.load_state_dict(dict(weights))

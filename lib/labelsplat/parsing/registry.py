@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from labelsplat.base import ParameterError
 from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
+from labelsplat.parsing.unet import UNet, UNetConfig
 
 
 @runtime_checkable
@@ -45,7 +46,10 @@ class Architecture:
     factory: Callable[[Any], nn.Module]
 
 
-ARCHITECTURES: dict[str, Architecture] = {"bisenet": Architecture(BiSeNetConfig, BiSeNet)}
+ARCHITECTURES: dict[str, Architecture] = {
+    "bisenet": Architecture(BiSeNetConfig, BiSeNet),
+    "unet": Architecture(UNetConfig, UNet),
+}
 
 
 def register(name: str, config: type, factory: Callable[[Any], nn.Module]) -> None:

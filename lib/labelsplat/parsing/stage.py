@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from labelsplat.capture import Prepared, capture_root, open_capture, prepare, re
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.predict import predict
-from labelsplat.parsing.registry import create
+from labelsplat.parsing.registry import create, find
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, train
 
@@ -62,7 +62,10 @@ def train_baseline(
         seed: of the weights, of order and augmentation.
         device: "auto", "cpu" or "cuda".
     """
-    net = create("bisenet", seed=seed, width=parser["width"], stem=parser["stem"])
+    name = parser["architecture"]
+    known = {field.name for field in fields(find(name).config)}
+    shape = {key: parser[key] for key in ("width", "stem") if key in known}
+    net = create(name, seed=seed, **shape)
     log = train(
         net,
         standard_set(layout, "standard", size),

@@ -24,6 +24,7 @@ PROFILES = Path(__file__).with_name("profiles")
 CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "capture.source": ("embedded", "facescape", "nerfstudio", "colmap", "nersemble"),
+    "parser.architecture": ("bisenet", "unet"),
     "parser.stem": ("none", "maxpool"),
     "fit.coupling": ("geometry_from_rgb", "joint", "two_models", "separate"),
     "fit.density": ("fixed", "adaptive", "mcmc"),

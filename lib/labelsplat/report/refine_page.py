@@ -29,7 +29,7 @@ from labelsplat.capture import (
     straight_pixels,
 )
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
-from labelsplat.parsing import load_checkpoint, predict
+from labelsplat.parsing import load_parser, predict_photos
 from labelsplat.refine import (
     RefineSettings,
     decide,
@@ -137,7 +137,8 @@ def refine_capture(
         capture: folder of photos and cameras in any layout that
             :func:`labelsplat.capture.open_capture` knows.
         out: folder to write; replaced as a whole if an earlier call made it.
-        parser: a checkpoint; by default the project's own, see :func:`default_parser`.
+        parser: a file that :func:`labelsplat.parsing.load_parser` opens; by default the project's
+            own, see :func:`default_parser`.
         size: working size in pixels; by default ``capture.size`` of ``params``.
         views: photos at most that are fitted and vote; masks are written for all.
         params: content of params.yaml; by default that of the project.
@@ -176,15 +177,21 @@ def refine_capture(
     return out / "index.html"
 
 
-def require_own(out: Path) -> None:
-    """Raise LabelsplatError if ``out`` is anything but free, empty or an earlier call's output."""
+def require_own(out: Path, mark: str = MARK, command: str = "refine") -> None:
+    """Raise LabelsplatError if ``out`` is anything but free, empty or an earlier call's output.
+
+    Args:
+        out: the folder.
+        mark: name of the JSON file that ``command`` leaves in its folders.
+        command: who asks.
+    """
     if not out.exists():
         return
     if not out.is_dir():
         raise LabelsplatError("this is a file", where=out, remedy="Name a new folder: OUT=…")
-    if any(out.iterdir()) and not _is_own(out / MARK):
+    if any(out.iterdir()) and not _is_own(out / mark):
         raise LabelsplatError(
-            "the folder holds something that refine did not write, so it is left alone",
+            f"the folder holds something that {command} did not write, so it is left alone",
             where=out,
             remedy="Name a new folder: OUT=…",
         )
@@ -233,7 +240,7 @@ def refine_photos(
 
     Args:
         capture: the photos.
-        parser: a checkpoint file.
+        parser: a file that :func:`labelsplat.parsing.load_parser` opens.
         fit: of the Gaussians; its iterations are scaled from 11 photos to as many as vote.
         refine: of the labels; a single round.
         size: working size in pixels.
@@ -243,14 +250,12 @@ def refine_photos(
         device: "auto", "cpu" or "cuda".
         trained_here: what :attr:`RefinedPhotos.trained_here` is to say.
     """
-    checkpoint = load_checkpoint(parser)
+    checkpoint = load_parser(parser)
     photos = prepare(capture, size)
     chosen = evenly_spaced(len(photos.names), views)
     voting = photos.only(chosen)
     print(f"refine: {len(chosen)} of {len(photos.names)} photos vote, at {size} px")
-    soft = predict(
-        checkpoint.net, voting.images, flip, vocabulary=checkpoint.vocabulary, device=device
-    )
+    soft = predict_photos(checkpoint, capture, voting, flip, device)
     steps = round(fit.iterations * max(len(chosen) / PHOTOS_OF_A_FIT, 1))
     settings, weights = labels_of_fit(voting, soft, replace(fit, iterations=steps), refine.votes())
     fitted = fit_gaussians(
