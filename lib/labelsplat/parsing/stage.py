@@ -28,8 +28,8 @@ TEMPERATURES = ("off", "fitted")
 """Whether soft predictions are tempered: not at all, or by what was fitted on validation heads."""
 
 CHECKPOINT_EVERY = 500
-"""Steps between checkpoints: little more than a minute's work is lost on two cores. A file is five
-times as large as the parser."""
+"""Steps between checkpoints: little more than a minute's work is lost on two cores. A file is four
+times as large as the parser, five times with an average of the weights."""
 
 
 def prepared(layout: Layout, subject: str, size: int) -> Prepared:
