@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labelsplat.report.finish import GATHERED
 from labelsplat.report.lock import defined
 from labelsplat.report.params import default_params, read_yaml
 from labelsplat.report.stages import Stage, code_hashes, load_stage
@@ -78,7 +79,7 @@ def test_each_stage_has_one_page_and_one_timing(stages):
 
 def test_gathered_metrics_are_no_stages_output(stages):
     outs = {out for stage in stages.values() for out in stage.outs}
-    names = {f"reports/metrics/{name}.json" for name in ("capture", "timing", "fit")}
+    names = {f"reports/metrics/{name}.json" for name in GATHERED}
     assert names == set(CONTENT["metrics"])
     assert outs.isdisjoint(CONTENT["metrics"])
 

@@ -96,6 +96,16 @@ def test_missing_key_is_named_with_its_default(values: dict):
         ("refine", "ignore_below", 50, "from 0 to 1"),
         ("capture", "source", "facescap", "Did you mean 'facescape'"),
         ("parser", "stem", None, "text"),
+        ("parser", "optimiser", "adam", "Did you mean 'adamw'"),
+        ("parser", "schedule", "cosin", "Did you mean 'cosine'"),
+        ("parser", "ohem", 1.1, "from 0 to 1"),
+        ("parser", "ema", 1.0, "from 0 to 0.9999"),
+        ("predict", "scales", [], "a list of numbers"),
+        ("predict", "scales", 1.0, "a list of numbers"),
+        ("predict", "scales", [1.0, 0], "numbers above zero"),
+        ("predict", "scales", [1.0, "2"], "a list of numbers"),
+        ("predict", "temperature", False, "text"),
+        ("predict", "temperature", "fited", "Did you mean 'fitted'"),
     ],
 )
 def test_wrong_value_says_what_is_expected(values: dict, section, key, value, expected: str):
@@ -108,6 +118,15 @@ def test_wrong_value_says_what_is_expected(values: dict, section, key, value, ex
 def test_whole_numbers_serve_where_fractions_may_stand(values: dict):
     values["refine"]["power"] = 8
     params.check_params(values)
+
+
+def test_whole_numbers_serve_as_factors(values: dict):
+    values["predict"]["scales"] = [1, 0.5]
+    params.check_params(values)
+
+
+def test_off_is_a_word_and_no_truth_value(values: dict):
+    assert values["predict"]["temperature"] == "off"
 
 
 def test_a_section_must_be_a_section(values: dict):

@@ -112,3 +112,65 @@ def test_same_state_same_result_and_another_state_another(size):
     assert not torch.equal(one[0], other[0])
     assert one[0].shape == (4, 3, *size)
     assert torch.isfinite(one[0]).all()
+
+
+def test_what_is_off_draws_no_random_number():
+    """Trainings from before these changes existed come out the same."""
+    images, labels = batch()
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    off = Augmentation(zoom_out=0.0, low_resolution=0.0, occlusion=0.0)
+    one = augment(images, labels, CELEBAMASK, generators[0], off)
+    two = augment(images, labels, CELEBAMASK, generators[1])
+    assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
+    plain = torch.Generator().manual_seed(3)
+    count = len(images)
+    for shape, normal in [
+        ((), False), ((), False), ((), False), ((2,), False),  # roll, zoom, flip, shift
+        ((1, 1, 1), False), ((3, 1, 1), False), *[((1, 1, 1), False)] * 6,  # light
+        ((), False), ((3, 32, 32), True), ((1, 1, 1), False),  # blur and noise
+        ((1, 1, 1), False), ((3, 5, 5), False),  # background
+    ]:  # fmt: skip
+        draw_one = torch.randn if normal else torch.rand
+        draw_one(count, *shape, generator=plain)
+    assert torch.equal(plain.get_state(), generators[1].get_state())
+
+
+def test_what_is_covered_is_background():
+    images, labels = batch(32)
+    labels[labels == 0] = 1
+    new, warped = draw(images, labels, dataclasses.replace(OFF, occlusion=1.0))
+    original = images.permute(0, 3, 1, 2) / 255
+    changed = ((new - original).abs() > 1e-4).any(1)
+    covered = warped == 0
+    shares = covered.float().mean((1, 2))
+    assert (shares > 0).all() and (shares < 0.6).all() and len(shares.unique()) > 16
+    # Nothing else changed, and what has no label gets none.
+    assert torch.equal(warped[~covered], labels.long()[~covered])
+    ignored = labels == IGNORE
+    assert not (covered & ignored).any() and (changed & ignored).any()
+    assert not (changed & ~covered & ~ignored).any()
+    assert changed[covered].float().mean() > 0.99
+    _, some = draw(images, labels, dataclasses.replace(OFF, occlusion=0.5))
+    assert 4 < (some == 0).any((1, 2)).sum() < 28
+
+
+def test_low_resolution_takes_detail_and_keeps_the_mean():
+    images, labels = batch(16, 64)
+    original = images.permute(0, 3, 1, 2) / 255
+    new, warped = draw(images, labels, dataclasses.replace(OFF, low_resolution=1.0))
+    assert torch.equal(warped, labels.long())
+    assert (new.std((1, 2, 3)) < 0.6 * original.std((1, 2, 3))).all()
+    torch.testing.assert_close(new.mean((2, 3)), original.mean((2, 3)), atol=0.02, rtol=0)
+    some, _ = draw(images, labels, dataclasses.replace(OFF, low_resolution=0.5))
+    same = (some - original).abs().amax((1, 2, 3)) < 1e-4
+    assert 2 < same.sum() < 14
+
+
+def test_zooming_out_makes_heads_smaller_only():
+    labels = torch.zeros(32, 64, 64, dtype=torch.uint8)
+    labels[:, 24:40, 24:40] = 17
+    images = torch.zeros(32, 64, 64, 3, dtype=torch.uint8)
+    _, warped = draw(images, labels, dataclasses.replace(OFF, zoom_out=1.0))
+    sides = (warped[:, 32, 20:44] == 17).sum(1)  # beyond lie reflections
+    assert sides.max() <= 16 and sides.min() < 9 and len(sides.unique()) > 4
+    assert (sides >= 16 / np.e - 1).all()

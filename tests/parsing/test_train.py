@@ -1,4 +1,6 @@
+import copy
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,13 +12,16 @@ from labelsplat.labels import CELEBAMASK, confusion, scores
 from labelsplat.parsing import (
     Augmentation,
     LabelledImages,
+    Ohem,
+    augment,
+    class_weights,
     create,
-    learning_rate_at,
     predict,
+    segmentation_loss,
     train,
     validation_miou,
 )
-from labelsplat.parsing.train import _shuffled
+from labelsplat.parsing.batches import shuffled
 
 QUIET = {"progress": False, "threads": 1, "device": "cpu"}
 STILL = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
@@ -132,22 +137,12 @@ def test_replay_comes_in_addition(small_set):
 
 
 def test_every_image_comes_once_before_any_comes_again():
-    batches = _shuffled(10, 4, torch.Generator().manual_seed(0))
+    batches = shuffled(10, 4, torch.Generator().manual_seed(0))
     drawn = torch.cat([next(batches) for _ in range(5)])
     assert sorted(drawn[:10].tolist()) == sorted(drawn[10:].tolist()) == list(range(10))
     assert drawn[:10].tolist() != drawn[10:].tolist()
-    few = next(_shuffled(2, 5, torch.Generator().manual_seed(0)))
+    few = next(shuffled(2, 5, torch.Generator().manual_seed(0)))
     assert len(few) == 5
-
-
-def test_the_schedule_rises_and_falls():
-    rates = [learning_rate_at(step / 100, 1.0) for step in range(101)]
-    top = int(np.argmax(rates))
-    assert 0 < top < 15
-    assert np.all(np.diff(rates[: top + 1]) > 0)
-    assert np.all(np.diff(rates[top:]) < 0)
-    assert 0 < rates[0] < 0.1
-    assert 0 < rates[-1] < 0.02
 
 
 def test_impossible_requests(small_set, make_squares):
@@ -160,6 +155,9 @@ def test_impossible_requests(small_set, make_squares):
         ({"keep": "best"}, ParameterError, "validation"),
         ({"coarse_share": 1.0}, ParameterError, "coarse_share is 1"),
         ({"precision": "float8"}, ParameterError, "float8"),
+        ({"optimiser": "lion"}, ParameterError, "lion"),
+        ({"schedule": "steps"}, ParameterError, "steps"),
+        ({"ema": 1.5}, ParameterError, "ema is 1.5"),
         ({"replay": foreign}, LabelsplatError, "vocabulary"),
         ({"replay": make_squares(2, size=48)}, LabelsplatError, "size"),
     ]:
@@ -175,3 +173,91 @@ def test_a_loss_that_explodes_is_an_error(small_set):
         net.conv_out.conv_out.weight.fill_(float("nan"))
     with pytest.raises(LabelsplatError, match=r"loss is nan.*learning rate"):
         train(net, small_set, steps=1, batch=2, **QUIET)
+
+
+def test_by_default_it_is_adamw_on_a_cosine_with_the_loss_of_all_pixels(small_set):
+    """Against the loop written out: no option that exists beside it changes a bit."""
+    net = create("bisenet", width=8)
+    twin = copy.deepcopy(net)
+    settings = {"steps": 6, "batch": 4, "coarse_share": 0.5, "seed": 3, "precision": "float32"}
+    log = train(net, small_set, learning_rate=0.01, **settings, **QUIET)
+
+    twin.to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(twin.parameters(), 0.01, weight_decay=0.01, fused=True)
+    generator = torch.Generator().manual_seed(3)
+    order = torch.Generator().manual_seed(4)
+    indices = torch.cat([torch.randperm(12, generator=order) for _ in range(2)]).view(6, 4)
+    weights, small = class_weights(CELEBAMASK), small_set.halved()
+    losses, rates = [], []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for step, chosen in enumerate(indices.numpy()):
+        share = step / 6
+        warm_up = min(1.0, share / 0.08 + 0.02)
+        rates.append(0.01 * warm_up * (0.5 * (1 + math.cos(math.pi * share)) + 0.01))
+        for group in optimiser.param_groups:
+            group["lr"] = rates[-1]
+        part = (small if step < 3 else small_set).take(chosen)
+        images, labels = augment(
+            torch.from_numpy(part.images), torch.from_numpy(part.labels), CELEBAMASK, generator
+        )
+        loss = segmentation_loss(twin(images), labels, weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+    torch.set_num_threads(before)
+    assert equal(weights_of(net), weights_of(twin))
+    assert log.losses == [float(torch.stack(losses).mean())]
+    assert log.learning_rates == [rates[-1]]
+    explicit = create("bisenet", width=8)
+    train(
+        explicit, small_set, learning_rate=0.01, optimiser="adamw", schedule="cosine", ema=0.0,
+        ohem=None, weight_decay=0.01, augmentation=Augmentation(), **settings, **QUIET,
+    )  # fmt: skip
+    assert equal(weights_of(net), weights_of(explicit))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"optimiser": "sgd"}, {"schedule": "poly"}, {"ema": 0.9}, {"ohem": Ohem(0.05)}],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_each_option_is_used_and_repeats(small_set, setting):
+    def run(**options):
+        net = create("bisenet", width=8)
+        train(net, small_set.take(range(6)), steps=4, batch=3, **options, **QUIET)
+        return weights_of(net)
+
+    assert equal(run(**setting), run(**setting))
+    assert not equal(run(**setting), run())
+
+
+def test_with_an_average_the_averaged_weights_are_validated_and_left(small_set):
+    def run(**options):
+        net = create("bisenet", width=8)
+        log = train(
+            net, small_set.take(range(8)), steps=9, batch=4, learning_rate=0.03,
+            validation=small_set, validate_every=3, ema=0.6, **options, **QUIET,
+        )  # fmt: skip
+        return net, log
+
+    last, log = run()
+    assert validation_miou(last, small_set) == log.validation_miou[-1]
+    best, log = run(keep="best")
+    assert validation_miou(best, small_set) == max(log.validation_miou)
+    assert not best.training and all(weights.requires_grad for weights in best.parameters())
+
+
+def test_other_options_learn_as_well(make_squares):
+    data = make_squares(2, seed=3)
+    for options in (
+        {"optimiser": "sgd", "learning_rate": 0.05, "schedule": "poly", "weight_decay": 5e-4},
+        {"learning_rate": 0.01, "ohem": Ohem(0.7), "ema": 0.8},
+    ):
+        net = create("bisenet", width=8)
+        log = train(
+            net, data, steps=80, batch=2, augmentation=STILL, validation=data,
+            precision="float32", **options, **QUIET,
+        )  # fmt: skip
+        assert log.validation_miou[-1] > 0.8

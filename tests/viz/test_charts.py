@@ -38,6 +38,14 @@ def test_training_curves():
     assert "kept: 0.600" in texts(figure)
 
 
+def test_the_learning_rate_has_a_scale_of_its_own():
+    figure = viz.plot_training(LOG | {"learning_rates": [0.1, 0.3, 0.2]})
+    assert {(10, 0.1), (20, 0.3), (30, 0.2), (10, 2.0), (30, 0.6)} <= set(points(figure))
+    loss, _, rate = figure.axes
+    assert loss.get_yscale() == "log" and rate.get_yscale() == "linear"
+    assert rate.get_ylabel() == "learning rate (dotted)"
+
+
 def test_training_of_several_arms_without_validation():
     few = {k: LOG[k] for k in ("steps", "losses")}
     figure = viz.plot_training({"refined": few, "oracle": few})

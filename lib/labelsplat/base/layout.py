@@ -234,6 +234,10 @@ class Layout:
         """Seconds and memory of each stage's last real execution."""
         return self.reports / "timing"
 
+    def training_times(self, name: str) -> Path:
+        """Seconds and images a second of a parser's training; nothing depends on it."""
+        return self.reports / "training" / f"{name}.json"
+
     def fit_times(self, round_name: str) -> Path:
         """Seconds that each subject's fit took; nothing depends on it."""
         return self.reports / "fits" / f"{round_name}.json"

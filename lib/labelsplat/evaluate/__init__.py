@@ -43,6 +43,12 @@ from labelsplat.evaluate.labels_quality import (
     read_capture_labels,
     share_agreeing,
 )
+from labelsplat.evaluate.pretrain import (
+    calibration_errors,
+    pretrain_quality,
+    pretrain_table,
+    sureness,
+)
 from labelsplat.evaluate.stage import Evaluation, evaluate_line
 from labelsplat.evaluate.summary import (
     LEAST_GAP,
@@ -89,6 +95,7 @@ __all__ = [
     "before_after",
     "better_control",
     "calibrate",
+    "calibration_errors",
     "calibration_table",
     "class_table",
     "compare_head",
@@ -112,6 +119,8 @@ __all__ = [
     "miou",
     "pick_before_after",
     "predict_labels",
+    "pretrain_quality",
+    "pretrain_table",
     "profile_example",
     "ranking",
     "read_capture_labels",
@@ -125,6 +134,7 @@ __all__ = [
     "summarise_calibration",
     "summarise_fit",
     "summarise_labels",
+    "sureness",
     "true_head",
     "true_heads",
 ]

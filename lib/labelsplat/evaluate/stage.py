@@ -14,7 +14,7 @@ from labelsplat.base import atomic_path, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import capture_root
 from labelsplat.evaluate import summary
-from labelsplat.evaluate.arms import arm_files, has_truth, predict_labels, score_arms, true_head
+from labelsplat.evaluate.arms import arm_files, has_truth, score_arms, true_head
 from labelsplat.evaluate.calibration import (
     Calibration,
     join_calibrations,
@@ -29,8 +29,9 @@ from labelsplat.evaluate.labels_quality import (
     label_calibration,
     read_capture_labels,
 )
+from labelsplat.evaluate.pretrain import pretrain_quality
 from labelsplat.labels import CELEBAMASK
-from labelsplat.parsing import load_checkpoint
+from labelsplat.parsing import chosen_temperature, load_checkpoint, predict_averaged
 from labelsplat.parsing.device import choose_device
 
 SHOWN = ("baseline", "refined")
@@ -66,6 +67,8 @@ def evaluate_line(
     em_epochs: int = 6,
     blend_power: float = 4.0,
     flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    temperature: str = "off",
     bootstrap: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -87,6 +90,8 @@ def evaluate_line(
         flip: whether the baseline's labels of held-out views are averaged with the mirrored image,
             as the predict stage (``predict.flip``) did with those of the fitted views. Arms are
             compared without.
+        scales: likewise, see ``predict.scales``.
+        temperature: likewise, see ``predict.temperature``.
         bootstrap: resamples of the identities.
         seed: of the resamples.
         device: "auto", "cpu" or "cuda".
@@ -107,14 +112,33 @@ def evaluate_line(
             device,
             lambda subject: say(f"test head {subject}: {len(files)} arms"),
         )
+    pretrain = None
+    if arms:
+        pretrain = pretrain_quality(
+            files["baseline"],
+            arms["baseline"],
+            layout.test_photos,
+            layout.test_truth,
+            size,
+            device,
+            lambda subject: say(f"test head {subject}: calibration of the baseline"),
+        )
     baseline = load_checkpoint(files["baseline"]).net
+    divisor = chosen_temperature(files["baseline"], temperature)
+
+    def as_predicted(images: np.ndarray) -> np.ndarray:
+        soft = predict_averaged(
+            baseline, images, flip=flip, scales=scales, temperature=divisor, device=device
+        )
+        return soft.argmax(-1).astype(np.uint8)
+
     captures = _captures(
         layout,
         rounds,
         size,
         em_epochs,
         blend_power,
-        lambda images: predict_labels(baseline, images, device, flip=flip),
+        as_predicted,
         say,
     )
     labels = _join_by_name(captures.counts)
@@ -127,6 +151,7 @@ def evaluate_line(
         "test": summary.count_views(arms.get("baseline")),
         "capture": summary.count_views(labels.get("raw")),
         **summary.summarise_arms(arms, list(files), bootstrap, seed),
+        "pretrain": pretrain,
         "labels": summary.summarise_labels(labels, names, bootstrap, seed),
         "agreement": summary.summarise_agreement(_join_by_name(captures.agreeing)),
         "calibration": summarise_calibration(

@@ -105,8 +105,7 @@ def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
     settings = RefineSettings(**params["refine"])
     out: dict[str, Any] = {"labels": {}, "arms": {}}
     for name, entry in params["rounds"].items():
-        flip = params["predict"]["flip"]
-        predict_round(tune, name, entry["parsers"], size=size, flip=flip, device=device)
+        predict_round(tune, name, entry["parsers"], size=size, device=device, **params["predict"])
         if name in params["fits"]:
             fit = FitSettings(**params["fit"])
             fit_round(tune, name, fit, settings.votes(), size=size, seed=seed, device=device)

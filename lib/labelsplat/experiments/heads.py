@@ -51,7 +51,12 @@ class Head:
 
 
 def make_heads(
-    layout: Layout, capture: Mapping[str, Any], *, seed: int, flip: bool, device: str = "auto"
+    layout: Layout,
+    capture: Mapping[str, Any],
+    *,
+    seed: int,
+    predict: Mapping[str, Any],
+    device: str = "auto",
 ) -> list[Photographed]:
     """Photograph the heads and let the line's baseline predict them; writes ``data/experiments``.
 
@@ -59,7 +64,7 @@ def make_heads(
         layout: the line's tree.
         capture: section ``capture`` of params.yaml.
         seed: of the run: the same people as the tune set's.
-        flip: whether predictions are averaged with the mirrored image.
+        predict: section ``predict`` of params.yaml.
         device: "auto", "cpu" or "cuda".
 
     Raises:
@@ -79,7 +84,7 @@ def make_heads(
             processes=capture["processes"],
         )
         parsers = str(layout.models("baseline"))
-        predict_round(own, ROUND, parsers, size=capture["size"], flip=flip, device=device)
+        predict_round(own, ROUND, parsers, size=capture["size"], device=device, **predict)
     return done
 
 

@@ -93,7 +93,7 @@ def run_experiment(
             refine=None if refine is None else RefineSettings(**refine),
         )
         if group == "heads":
-            found = _heads(setup, capture, predict["flip"])
+            found = _heads(setup, capture, predict)
         elif group == "trial_setting":
             kept = {**experiments[group], "processes": experiments["processes"]}
             found = run_trial_setting(replace(setup, fit=section(FitSettings, kept, group)))
@@ -108,9 +108,9 @@ def run_experiment(
     return report
 
 
-def _heads(setup: Setup, capture: Mapping[str, Any], flip: bool) -> dict[str, Any]:
+def _heads(setup: Setup, capture: Mapping[str, Any], predict: Mapping[str, Any]) -> dict[str, Any]:
     """The heads, and how good the baseline's labels of them are."""
-    done = make_heads(setup.layout, capture, seed=setup.seed, flip=flip, device=setup.device)
+    done = make_heads(setup.layout, capture, seed=setup.seed, predict=predict, device=setup.device)
     parts = []
     for subject in head_names(setup.layout, len(done)):
         head = read_head(setup.layout, subject, setup.size)

@@ -3,6 +3,16 @@
 from labelsplat.parsing.augment import Augmentation, augment
 from labelsplat.parsing.auxiliary import LabelledViews, read_part, write_views
 from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
+from labelsplat.parsing.calibrate import (
+    Temperature,
+    Tempered,
+    calibrate_parser,
+    calibration_file,
+    fit_temperature,
+    load_temperature,
+    save_temperature,
+    temper,
+)
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
@@ -13,7 +23,7 @@ from labelsplat.parsing.foreign_masks import (
     foreign_predictions,
     nearest_classes,
 )
-from labelsplat.parsing.losses import class_weights, segmentation_loss
+from labelsplat.parsing.losses import Ohem, class_weights, segmentation_loss
 from labelsplat.parsing.onnx_description import (
     OnnxDescription,
     description_path,
@@ -25,7 +35,9 @@ from labelsplat.parsing.onnx_parser import OnnxParser
 from labelsplat.parsing.predict import predict
 from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, create, register
 from labelsplat.parsing.release import load_release
+from labelsplat.parsing.schedule import WeightAverage, learning_rate_at, make_optimiser
 from labelsplat.parsing.stage import (
+    chosen_temperature,
     predict_round,
     prepared,
     round_predictions,
@@ -34,6 +46,7 @@ from labelsplat.parsing.stage import (
 )
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validation_miou
+from labelsplat.parsing.tta import predict_averaged
 from labelsplat.parsing.unet import UNet, UNetConfig
 from labelsplat.parsing.votes import VoteSettings, confidence, frontalness, vote_weights
 
@@ -49,18 +62,25 @@ __all__ = [
     "Checkpoint",
     "LabelledImages",
     "LabelledViews",
+    "Ohem",
     "OnnxDescription",
     "OnnxParser",
     "Parser",
     "SoftPredictions",
+    "Temperature",
+    "Tempered",
     "TrainLog",
     "UNet",
     "UNetConfig",
     "VoteSettings",
+    "WeightAverage",
     "arm_checkpoint",
     "arm_images",
     "augment",
+    "calibrate_parser",
+    "calibration_file",
     "celebamask_in_order",
+    "chosen_temperature",
     "class_map",
     "class_weights",
     "confidence",
@@ -69,6 +89,7 @@ __all__ = [
     "description_text",
     "export_onnx",
     "finetune_round",
+    "fit_temperature",
     "foreign_predictions",
     "frontalness",
     "learning_rate_at",
@@ -76,8 +97,11 @@ __all__ = [
     "load_parser",
     "load_predictions",
     "load_release",
+    "load_temperature",
+    "make_optimiser",
     "nearest_classes",
     "predict",
+    "predict_averaged",
     "predict_photos",
     "predict_round",
     "prepared",
@@ -87,8 +111,10 @@ __all__ = [
     "round_predictions",
     "save_checkpoint",
     "save_predictions",
+    "save_temperature",
     "segmentation_loss",
     "standard_set",
+    "temper",
     "train",
     "train_baseline",
     "validation_miou",

@@ -6,17 +6,22 @@ under a flip, and only then. Every image of a batch draws its own values.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelsplat.labels import Vocabulary
+from labelsplat.labels import IGNORE, Vocabulary
 
 BACKGROUND = 0
 _NOISE_GRID = 5
 """Cells along one side of a random background: blobs the size of furniture, not of pixels."""
+_PATCH = (0.12, 0.4)
+"""Radii of a covering patch, as shares of half the image."""
+_REDUCTION = (2.0, 4.0)
+"""Factors by which an image of low resolution is reduced."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class Augmentation:
         blur: probability of half the resolution.
         noise: largest standard deviation of pixel noise.
         background: probability that the background is replaced by coloured blobs.
+        zoom_out: how much smaller than by ``zoom`` a head may become, as the factor's logarithm.
+        low_resolution: probability that an image is shown as if taken from afar: with a half to a
+            quarter of its rows and columns.
+        occlusion: probability that a patch of coloured blobs covers a part of the image; what is
+            covered is background, as behind a hand or a mask.
     """
 
     roll: float = 0.35
@@ -52,6 +62,9 @@ class Augmentation:
     blur: float = 0.35
     noise: float = 0.04
     background: float = 0.5
+    zoom_out: float = 0.0
+    low_resolution: float = 0.0
+    occlusion: float = 0.0
 
 
 class _Draws:
@@ -109,6 +122,11 @@ def augment(
     pictures = _relight(pictures, draws, settings)
     pictures = _degrade(pictures, draws, settings)
     pictures = _replace_background(pictures, warped == BACKGROUND, draws, settings.background)
+    # What is off draws no random number: without these, all is as it was before they existed.
+    if settings.occlusion:
+        pictures, warped = _occlude(pictures, warped, draws, settings.occlusion)
+    if settings.low_resolution:
+        pictures = _coarsen(pictures, draws, settings.low_resolution)
     return pictures.contiguous(memory_format=torch.channels_last), warped
 
 
@@ -120,6 +138,8 @@ def _warp(
     scale = torch.exp(draws.signed() * settings.zoom)
     mirrored = draws.unit() < settings.flip
     shift = draws.signed(2) * settings.shift
+    if settings.zoom_out:
+        scale = scale * torch.exp(-draws.unit() * settings.zoom_out)
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     side = torch.where(mirrored, -1.0, 1.0)
     matrix = torch.stack(
@@ -176,6 +196,50 @@ def _replace_background(
 ) -> Tensor:
     """Coloured blobs in place of the pixels ``background [B, H, W]``, for some of the images."""
     chosen = draws.unit(1, 1, 1) < probability
+    return torch.where(chosen & background[:, None], _blobs(images, draws), images)
+
+
+def _blobs(images: Tensor, draws: _Draws) -> Tensor:
+    """Coloured blobs of the size of ``images``, 0..1."""
     blobs = draws.unit(3, _NOISE_GRID, _NOISE_GRID)
     blobs = F.interpolate(blobs, size=images.shape[-2:], mode="bicubic", align_corners=False)
-    return torch.where(chosen & background[:, None], blobs.clamp(0, 1), images)
+    return blobs.clamp(0, 1)
+
+
+def _occlude(
+    images: Tensor, labels: Tensor, draws: _Draws, probability: float
+) -> tuple[Tensor, Tensor]:
+    """An ellipse or a rectangle of coloured blobs, turned at random, over some of the images."""
+    height, width = images.shape[-2:]
+    chosen = draws.unit(1, 1) < probability
+    round_ = draws.unit(1, 1) < 0.5
+    centre, angle = draws.signed(2) * 0.8, draws.signed(1, 1) * math.pi
+    low, high = _PATCH
+    radii = low + (high - low) * draws.unit(2)
+    x = torch.linspace(-1, 1, width, device=images.device) - centre[:, :1, None]
+    y = torch.linspace(-1, 1, height, device=images.device)[:, None] - centre[:, 1:, None]
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    along = ((cosine * x + sine * y) / radii[:, :1, None]).abs()
+    across = ((cosine * y - sine * x) / radii[:, 1:, None]).abs()
+    inside = torch.where(round_, along**2 + across**2, torch.maximum(along, across)) < 1
+    covered = chosen & inside
+    images = torch.where(covered[:, None], _blobs(images, draws), images)
+    # A pixel that has no label gets none from what covers it.
+    return images, torch.where(covered & (labels != IGNORE), BACKGROUND, labels)
+
+
+def _coarsen(images: Tensor, draws: _Draws, probability: float) -> Tensor:
+    """Some of the images reduced, each by a factor of its own, and enlarged again."""
+    chosen = (draws.unit() < probability).tolist()
+    least, most = _REDUCTION
+    factors = (least + (most - least) * draws.unit()).tolist()
+    size = images.shape[-2:]
+    images = images.clone()
+    for i, factor in enumerate(factors):
+        if not chosen[i]:
+            continue
+        small = [max(1, round(side / factor)) for side in size]
+        # Averaged, not picked, as a camera does.
+        coarse = F.interpolate(images[i : i + 1], size=small, mode="area")
+        images[i : i + 1] = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    return images

@@ -18,9 +18,15 @@ from labelsplat.base.parallel import run_jobs
 from labelsplat.capture import capture_root, read_labels
 from labelsplat.labels import IGNORE
 from labelsplat.parsing.auxiliary import read_part
+from labelsplat.parsing.calibrate import calibrate_parser, save_temperature
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
-from labelsplat.parsing.stage import prepared, round_predictions, standard_set
+from labelsplat.parsing.stage import (
+    CHECKPOINT_EVERY,
+    prepared,
+    round_predictions,
+    standard_set,
+)
 from labelsplat.parsing.train import train
 
 ARMS = {
@@ -89,7 +95,7 @@ def finetune_arm(
     seed: int,
     device: str,
 ) -> ArmReport:
-    """Fine-tune the baseline as ``arm`` and write ``out/{arm}.safetensors``."""
+    """Fine-tune the baseline as ``arm`` and write ``out/{arm}.safetensors`` and its temperature."""
     net = load_checkpoint(layout.baseline).net
     data = arm_images(layout, arm, round_name, size)
     log = train(
@@ -103,11 +109,16 @@ def finetune_arm(
         seed=seed,
         device=device,
         threads=1,  # of every arm, also of one that trains alone: sums in the same order
+        checkpoint=layout.checkpoints / "finetune" / round_name / f"{arm}.pt",
+        every=CHECKPOINT_EVERY,
         progress=False,
         description=arm,
     )
     facts = {"arm": arm, "round": round_name, "images": len(data), "steps": finetune["steps"]}
-    save_checkpoint(out / f"{arm}.safetensors", net, training=facts)
+    path = out / f"{arm}.safetensors"
+    save_checkpoint(path, net, training=facts)
+    found = calibrate_parser(net, standard_set(layout, "validation", size), device=device)
+    save_temperature(path, found)
     return ArmReport(arm, len(data), log.steps, log.losses, log.seconds)
 
 

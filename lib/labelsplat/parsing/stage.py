@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from labelsplat.base import LabelsplatError, atomic_dir, read_json
+from labelsplat.base import LabelsplatError, ParameterError, atomic_dir, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import Prepared, capture_root, open_capture, prepare, read_labels
+from labelsplat.parsing.calibrate import calibrate_parser, load_temperature, save_temperature
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
-from labelsplat.parsing.predict import predict
+from labelsplat.parsing.losses import Ohem
 from labelsplat.parsing.registry import create, find
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
 from labelsplat.parsing.train import TrainLog, train
+from labelsplat.parsing.tta import predict_averaged
 
 BASELINE = "baseline"
 """Name of the checkpoint and of the predictions of the parser before any refinement."""
+
+TEMPERATURES = ("off", "fitted")
+"""Whether soft predictions are tempered: not at all, or by what was fitted on validation heads."""
+
+CHECKPOINT_EVERY = 500
+"""Steps between checkpoints: little more than a minute's work is lost on two cores. A file is four
+times as large as the parser, five times with an average of the weights."""
 
 
 def prepared(layout: Layout, subject: str, size: int) -> Prepared:
@@ -49,50 +60,71 @@ def standard_set(layout: Layout, group: str, size: int) -> LabelledImages:
 
 
 def train_baseline(
-    layout: Layout, parser: dict, *, size: int, seed: int, device: str = "auto"
+    layout: Layout, parser: Mapping[str, Any], *, size: int, seed: int, device: str = "auto"
 ) -> TrainLog:
     """Train a parser from random weights on ``standard``; keep the best on validation heads.
 
-    Writes ``models/baseline/baseline.safetensors``.
+    Writes ``models/baseline/baseline.safetensors``, beside it the temperature that was fitted on
+    the validation heads, and ``reports/training/baseline.json`` with what no other stage may
+    depend on: seconds. A training that was interrupted goes on.
 
     Args:
         layout: the project's tree.
-        parser: section ``parser`` of params.yaml.
+        parser: section ``parser`` of params.yaml; without ``optimiser``, ``schedule``, ``ohem`` or
+            ``ema`` it is AdamW on a cosine schedule, with the loss of all pixels and no average.
         size: pixels.
         seed: of the weights, of order and augmentation.
         device: "auto", "cpu" or "cuda".
     """
-    name = parser["architecture"]
+    name = parser.get("architecture", "bisenet")
     known = {field.name for field in fields(find(name).config)}
     shape = {key: parser[key] for key in ("width", "stem") if key in known}
     net = create(name, seed=seed, **shape)
+    validation = standard_set(layout, "validation", size)
+    threshold = parser.get("ohem", 0.0)
     log = train(
         net,
         standard_set(layout, "standard", size),
-        validation=standard_set(layout, "validation", size),
+        validation=validation,
         steps=parser["steps"],
         batch=parser["batch"],
         learning_rate=parser["learning_rate"],
         weight_decay=parser["weight_decay"],
+        optimiser=parser.get("optimiser", "adamw"),
+        schedule=parser.get("schedule", "cosine"),
+        ema=parser.get("ema", 0.0),
+        ohem=Ohem(threshold) if threshold else None,
         coarse_share=parser["coarse_share"],
         validate_every=parser["validate_every"],
         keep="best",
         seed=seed,
         device=device,
         threads=parser["threads"] or None,
+        checkpoint=layout.checkpoints / "parser" / f"{BASELINE}.pt",
+        every=CHECKPOINT_EVERY,
         description="baseline",
     )
     facts = asdict(log)
     # The checkpoint must not differ between two runs.
-    for key in ("seconds", "images_per_second"):
-        del facts[key]
+    times = {key: facts.pop(key) for key in ("seconds", "images_per_second")}
     with atomic_dir(layout.models(BASELINE)) as folder:
-        save_checkpoint(folder / f"{BASELINE}.safetensors", net, training=facts)
+        path = folder / f"{BASELINE}.safetensors"
+        save_checkpoint(path, net, training=facts)
+        save_temperature(path, calibrate_parser(net, validation, device=device))
+    write_json(layout.training_times(BASELINE), {k: round(v, 2) for k, v in times.items()})
     return log
 
 
 def predict_round(
-    layout: Layout, round_name: str, parsers: str, *, size: int, flip: bool, device: str = "auto"
+    layout: Layout,
+    round_name: str,
+    parsers: str,
+    *,
+    size: int,
+    flip: bool,
+    scales: Sequence[float] = (1.0,),
+    temperature: str = "off",
+    device: str = "auto",
 ) -> list[str]:
     """Predict every capture view with the checkpoints of a folder.
 
@@ -106,13 +138,15 @@ def predict_round(
         parsers: folder of the checkpoints, relative to the root, e.g. "models/baseline".
         size: pixels.
         flip: average with the mirrored image.
+        scales: sizes of the image to average over, as factors.
+        temperature: "off" or "fitted": divide the logits by what was fitted on validation heads.
         device: "auto", "cpu" or "cuda".
 
     Returns:
         names of the checkpoints used.
 
     Raises:
-        LabelsplatError: no checkpoint there.
+        LabelsplatError: no checkpoint there, or one without the temperature that it shall have.
     """
     from tqdm.auto import tqdm
 
@@ -125,14 +159,38 @@ def predict_round(
     *_, subjects = capture_root(layout)
     with atomic_dir(layout.predictions(round_name)) as out:
         for name in found:
-            net = load_checkpoint(folder / f"{name}.safetensors").net
+            path = folder / f"{name}.safetensors"
+            net, divisor = load_checkpoint(path).net, chosen_temperature(path, temperature)
             for subject in tqdm(subjects, f"predict {name}"):
                 photos = prepared(layout, subject, size)
-                soft = predict(net, photos.images, flip=flip, device=device)
+                soft = predict_averaged(
+                    net,
+                    photos.images,
+                    flip=flip,
+                    scales=scales,
+                    temperature=divisor,
+                    device=device,
+                )
                 save_predictions(
                     out / name / f"{subject}.npz", SoftPredictions(tuple(photos.names), soft)
                 )
     return found
+
+
+def chosen_temperature(checkpoint: str | Path, temperature: str) -> float:
+    """What divides a checkpoint's logits: 1 for "off", for "fitted" what was fitted for it.
+
+    Raises:
+        ParameterError: another word.
+        LabelsplatError: no temperature was fitted for it.
+    """
+    if temperature not in TEMPERATURES:
+        raise ParameterError(
+            f"temperature is {temperature!r}",
+            where="predict",
+            remedy=f"Use one of {', '.join(TEMPERATURES)}",
+        )
+    return load_temperature(checkpoint).temperature if temperature == "fitted" else 1.0
 
 
 def round_predictions(layout: Layout, round_name: str, arm: str, subject: str) -> SoftPredictions:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +16,21 @@ from tqdm.auto import tqdm
 
 from labelsplat.base import LabelsplatError, ParameterError
 from labelsplat.labels import confusion, scores
-from labelsplat.parsing.augment import Augmentation, augment
+from labelsplat.parsing.augment import Augmentation
+from labelsplat.parsing.batches import Batches
 from labelsplat.parsing.data import LabelledImages
-from labelsplat.parsing.device import choose_device, use_threads
-from labelsplat.parsing.device import precision as numeric_precision
-from labelsplat.parsing.losses import class_weights, segmentation_loss
+from labelsplat.parsing.device import choose_device, fast_bfloat16, use_threads
+from labelsplat.parsing.losses import Ohem
 from labelsplat.parsing.predict import predict
+from labelsplat.parsing.resume import (
+    load_state,
+    random_state,
+    save_state,
+    set_random_state,
+    training_identity,
+)
+from labelsplat.parsing.schedule import WeightAverage, learning_rate_at, make_optimiser
 
-_WARM_UP = 0.08
 _LOG_EVERY = 10
 
 
@@ -36,8 +45,10 @@ class TrainLog:
         validation_steps: optimiser steps done at each validation.
         validation_miou: mean IoU over the scored classes there.
         kept_step: steps behind the weights that the network was left with.
-        seconds: wall-clock time, validation included.
-        images_per_second: training images a second of that time, validation left out.
+        seconds: wall-clock time, validation included, and that of earlier calls up to the
+            checkpoint that this one went on from.
+        images_per_second: training images a second of that time, validation and checkpoints left
+            out.
     """
 
     steps: list[int]
@@ -48,12 +59,6 @@ class TrainLog:
     kept_step: int
     seconds: float
     images_per_second: float
-
-
-def learning_rate_at(share: float, peak: float) -> float:
-    """Learning rate after ``share`` (0..1) of the steps: a linear warm-up times half a cosine."""
-    warm_up = min(1.0, share / _WARM_UP + 0.02)
-    return peak * warm_up * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
 
 
 def validation_miou(
@@ -83,19 +88,26 @@ def train(
     validation: LabelledImages | None = None,
     validate_every: int = 0,
     keep: str = "last",
+    optimiser: str = "adamw",
+    schedule: str = "cosine",
     weight_decay: float = 0.01,
+    ema: float = 0.0,
+    ohem: Ohem | None = None,
     augmentation: Augmentation | None = None,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 0,
     progress: bool = True,
     description: str = "train",
     log: Callable[[str], None] | None = None,
 ) -> TrainLog:
-    """Train ``net`` in place with AdamW, warm-up and a cosine schedule.
+    """Train ``net`` in place, by default with AdamW, warm-up and a cosine schedule.
 
     Given the same network, data, settings, seed and number of threads, the weights come out the
-    same, bit for bit, on one machine.
+    same, bit for bit, on one machine; also if the training was killed and went on from a
+    checkpoint.
 
     Args:
         net: a parser (see :mod:`labelsplat.parsing.registry`); left on the CPU, in evaluation mode.
@@ -106,17 +118,25 @@ def train(
         coarse_share: share of the steps, at the beginning, that see all images at half the size:
             they teach what lies where on a head in under half the time. Meant for training from
             random weights.
-        seed: of order and augmentation.
+        seed: of order and augmentation, and of layers that draw random numbers.
         replay: images it shall not forget; ``replay_batch`` of these come to every step's batch.
         replay_batch: images of ``replay`` a step; without ``replay`` it means nothing.
         validation: images to watch the mean IoU on, never trained on.
         validate_every: steps between validations; 0 validates at the end alone.
         keep: "last" leaves the final weights, "best" those with the best validation.
-        weight_decay: AdamW's.
+        optimiser: "adamw" or "sgd", see :func:`labelsplat.parsing.schedule.make_optimiser`.
+        schedule: "cosine" or "poly", see :func:`labelsplat.parsing.schedule.learning_rate_at`.
+        weight_decay: the optimiser's.
+        ema: share of itself that a running average of the weights keeps at each step. With it, the
+            averaged weights are those that are validated and left; 0 = no average.
+        ohem: which pixels have a loss; None = all.
         augmentation: how far images are changed.
         device: "auto" (CUDA where there is one), "cpu", "cuda", ...
         precision: "float32", "bfloat16" (mixed), or "auto": bfloat16 where the hardware has it.
         threads: CPU threads; None leaves them as they are.
+        checkpoint: file from which to go on if it exists, and to write to; removed at the end. One
+            of another training, or of other code, is overwritten.
+        every: steps between checkpoints; 0 = none is written.
         progress: show a progress bar.
         description: what the bar and the log call this run.
         log: takes a line of text now and then, for runs whose bar nobody sees.
@@ -125,111 +145,162 @@ def train(
         ParameterError: impossible settings.
         LabelsplatError: sets that do not fit each other, or a loss that is no longer finite.
     """
-    _check(data, replay, validation, steps=steps, batch=batch, coarse_share=coarse_share, keep=keep)
+    _check(
+        data, replay, validation,
+        steps=steps, batch=batch, coarse_share=coarse_share, keep=keep, every=every,
+    )  # fmt: skip
+    learning_rate_at(0, learning_rate, schedule)  # an unknown one is an error before the work
     where = choose_device(device)
-    run = _Run(net, data, replay, seed, batch, replay_batch, where, augmentation, coarse_share > 0)
-    optimiser = torch.optim.AdamW(
-        net.parameters(), learning_rate, weight_decay=weight_decay, fused=True
-    )
-    history = _History(log, description)
-    best: tuple[float, int, dict[str, Tensor]] | None = None
-    begin, watching = time.perf_counter(), 0.0
-    net.train()
-    with use_threads(threads):
-        for step in (bar := tqdm(range(1, steps + 1), description, disable=not progress)):
-            rate = learning_rate_at((step - 1) / steps, learning_rate)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            loss = run.loss(net, precision, coarse=step <= coarse_share * steps)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if history.note(step, loss.detach(), rate, last=step == steps):
+    begin = time.perf_counter()
+    path = None if checkpoint is None else Path(checkpoint)
+    with use_threads(threads), torch.random.fork_rng([where] if where.type == "cuda" else []):
+        torch.manual_seed(seed)
+        identity = ""
+        if path is not None:
+            settings = (
+                steps, learning_rate, batch, coarse_share, seed, replay_batch, validate_every, keep,
+                optimiser, schedule, weight_decay, ema, ohem, augmentation or Augmentation(),
+                precision, where.type, fast_bfloat16(where), torch.get_num_threads(),
+            )  # fmt: skip
+            identity = training_identity(repr(settings), net, (data, replay, validation))
+        batches = Batches(
+            net, data, replay, seed, batch, replay_batch, where, augmentation, coarse_share > 0
+        )
+        net.train()
+        run = _Run(
+            net,
+            make_optimiser(optimiser, net, learning_rate, weight_decay),
+            WeightAverage(net, ema) if ema else None,
+            batches,
+            _History(log, description),
+        )
+        saved = None if path is None else load_state(path, identity)
+        if saved is not None:
+            run.load_state(saved)
+        history = run.history
+        bar = tqdm(total=steps, initial=run.step, desc=description, disable=not progress)
+        while run.step < steps:
+            rate = learning_rate_at(run.step / steps, learning_rate, schedule)
+            loss = run.advance(rate, precision, coarse_share * steps, ohem)
+            last = run.step == steps
+            if history.note(run.step, loss, rate, last=last):
                 bar.set_postfix_str(history.summary, refresh=False)
-            due = validate_every and step % validate_every == 0
-            if validation is not None and (due or step == steps):
+            bar.update()
+            due = validate_every and run.step % validate_every == 0
+            if validation is not None and (due or last):
                 start = time.perf_counter()
-                miou = validation_miou(net, validation, device=device)
-                history.validated(step, miou)
+                run.validate(validation, device, keep == "best")
                 bar.set_postfix_str(history.summary, refresh=False)
-                if keep == "best" and (best is None or miou > best[0]):
-                    best = miou, step, {k: v.clone() for k, v in net.state_dict().items()}
-                watching += time.perf_counter() - start
-    if best is not None:
-        net.load_state_dict(best[2])
+                run.aside += time.perf_counter() - start
+            if path is not None and every and run.step % every == 0 and not last:
+                start = time.perf_counter()
+                seconds = run.earlier + start - begin
+                save_state(path, identity, {**run.state(), "seconds": seconds})
+                run.aside += time.perf_counter() - start
+        bar.close()
+    kept_step = run.leave_kept_weights()
     net.to("cpu").eval()
-    seconds = time.perf_counter() - begin
+    if path is not None:
+        path.unlink(missing_ok=True)
+    seconds = run.earlier + time.perf_counter() - begin
     return TrainLog(
         history.steps,
         history.losses,
         history.learning_rates,
         history.validation_steps,
         history.validation_miou,
-        kept_step=steps if best is None else best[1],
+        kept_step=kept_step,
         seconds=seconds,
-        images_per_second=steps * run.images_a_step / max(seconds - watching, 1e-9),
+        images_per_second=steps * batches.images_a_step / max(seconds - run.aside, 1e-9),
     )
 
 
+@dataclass(eq=False)
 class _Run:
-    """The batches of a run and their loss."""
+    """A training under way: all that a checkpoint must hold.
 
-    def __init__(
-        self,
-        net: nn.Module,
-        data: LabelledImages,
-        replay: LabelledImages | None,
-        seed: int,
-        batch: int,
-        replay_batch: int,
-        device: torch.device,
-        augmentation: Augmentation | None,
-        with_coarse: bool,
-    ):
-        net.to(device, memory_format=torch.channels_last)
-        self.device, self.augmentation, self.vocabulary = device, augmentation, data.vocabulary
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self.weights = class_weights(data.vocabulary).to(device)
-        order = torch.Generator().manual_seed(seed + 1)
-        self.sources = [(data, _shuffled(len(data), batch, order))]
-        if replay is not None and replay_batch:
-            self.sources.append((replay, _shuffled(len(replay), replay_batch, order)))
-        self.images_a_step = batch + (replay_batch if len(self.sources) > 1 else 0)
-        self.fine = [_on(source, device) for source, _ in self.sources]
-        if with_coarse:
-            self.coarse = [_on(source.halved(), device) for source, _ in self.sources]
+    ``aside`` are seconds of validation and checkpoints, ``earlier`` those of the calls before.
+    """
 
-    def loss(self, net: nn.Module, precision: str, coarse: bool) -> Tensor:
-        """Loss of the next batch, at half the size if ``coarse``."""
-        pools = self.coarse if coarse else self.fine
-        chosen = [next(indices).to(self.device) for _, indices in self.sources]
-        images, labels = (
-            torch.cat([pool[kind][index] for pool, index in zip(pools, chosen, strict=True)])
-            for kind in (0, 1)
-        )
-        images, labels = augment(images, labels, self.vocabulary, self.generator, self.augmentation)
-        with numeric_precision(self.device, precision):
-            logits = net(images)
-        logits = [part.float() for part in ([logits] if isinstance(logits, Tensor) else logits)]
-        return segmentation_loss(logits, labels, self.weights)
+    net: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: WeightAverage | None
+    batches: Batches
+    history: _History
+    step: int = 0
+    best: tuple[float, int, dict[str, Tensor]] | None = None
+    aside: float = 0.0
+    earlier: float = 0.0
 
+    def advance(
+        self, rate: float, precision: str, coarse_until: float, ohem: Ohem | None
+    ) -> Tensor:
+        """One optimiser step; its loss."""
+        self.step += 1
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = self.batches.loss(self.net, precision, self.step <= coarse_until, ohem)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.net, self.step)
+        return loss.detach()
 
-def _on(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.tensor(data.images, device=device), torch.tensor(data.labels, device=device)
+    @property
+    def shown(self) -> nn.Module:
+        """The network that is validated and left: the averaged one, if there is one."""
+        return self.net if self.average is None else self.average.net
 
+    def validate(self, validation: LabelledImages, device: str, remember: bool) -> None:
+        """Note the mean IoU, and if ``remember``, the weights where it is the best so far."""
+        miou = validation_miou(self.shown, validation, device=device)
+        self.history.validated(self.step, miou)
+        if remember and (self.best is None or miou > self.best[0]):
+            weights = {k: v.clone() for k, v in self.shown.state_dict().items()}
+            self.best = miou, self.step, weights
 
-def _shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of indices for ever; every image comes once before any comes again."""
-    waiting = torch.empty(0, dtype=torch.int64)
-    while True:
-        while len(waiting) < batch:
-            waiting = torch.cat([waiting, torch.randperm(count, generator=generator)])
-        yield waiting[:batch]
-        waiting = waiting[batch:]
+    def leave_kept_weights(self) -> int:
+        """Put the weights to be kept into the network; the steps behind them."""
+        if self.best is not None:
+            self.net.load_state_dict(self.best[2])
+            return self.best[1]
+        if self.average is not None:
+            self.net.load_state_dict(self.average.net.state_dict())
+        return self.step
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`load_state` wants, but for the seconds."""
+        return {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.net.state_dict(),
+            "augmentation": self.batches.generator.get_state(),
+            "random": random_state(self.batches.device),
+            "history": self.history.state(),
+            "step": self.step,
+            "best": self.best,
+            "aside": self.aside,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state` was taken."""
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.net.load_state_dict(state["average"])
+        self.batches.skip(state["step"])
+        self.batches.generator.set_state(state["augmentation"])
+        set_random_state(state["random"], self.batches.device)
+        self.history.load_state(state["history"], self.batches.device)
+        self.step, self.aside, self.earlier = state["step"], state["aside"], state["seconds"]
+        self.best = None if state["best"] is None else tuple(state["best"])
 
 
 class _History:
     """Collects what becomes the :class:`TrainLog`."""
+
+    _KEPT = ("steps", "losses", "learning_rates", "validation_steps", "validation_miou")
 
     def __init__(self, log: Callable[[str], None] | None, description: str):
         self.log, self.description = log, description
@@ -267,6 +338,17 @@ class _History:
             self.log(f"{self.description}: step {step}, {self.summary}")
         return True
 
+    def state(self) -> dict[str, Any]:
+        """The entries, and the losses of the steps since the last one."""
+        kept = {name: list(getattr(self, name)) for name in self._KEPT}
+        return {**kept, "open": [loss.cpu() for loss in self._open]}
+
+    def load_state(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on where :meth:`state` was taken."""
+        for name in self._KEPT:
+            setattr(self, name, list(state[name]))
+        self._open = [loss.to(device) for loss in state["open"]]
+
     def validated(self, step: int, miou: float) -> None:
         self.validation_steps.append(step)
         self.validation_miou.append(miou)
@@ -283,7 +365,10 @@ def _check(
     batch: int,
     coarse_share: float,
     keep: str,
+    every: int,
 ) -> None:
+    if every < 0:
+        raise ParameterError(f"every is {every}", remedy="Use a number of steps, or 0 for never")
     if steps < 1 or batch < 1:
         raise ParameterError(f"steps is {steps} and batch {batch}", remedy="Use at least 1 of each")
     if not 0 <= coarse_share < 1:

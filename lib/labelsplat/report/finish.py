@@ -20,9 +20,12 @@ from labelsplat.report.stages import slug
 
 _FRONT = "labelsplat.report.front"
 
+GATHERED = ("capture", "timing", "fit", "pretrain")
+"""Metrics that are put together here."""
+
 
 def finish(root: Path) -> bool:
-    """Write capture.json, timing.json and the front page; whether anything had changed.
+    """Write what is gathered and the front page; whether anything had changed.
 
     Raises:
         LabelsplatError: a stage has not run yet.
@@ -30,7 +33,7 @@ def finish(root: Path) -> bool:
     layout = Layout(Path(root).resolve())
     stamp = layout.reports / ".finished"
     inputs = _fingerprint(layout)
-    written = [layout.metrics / f"{name}.json" for name in ("capture", "timing", "fit")]
+    written = [layout.metrics / f"{name}.json" for name in GATHERED]
     front = importlib.util.find_spec(_FRONT)
     if front:
         written.append(layout.reports / "index.html")
@@ -46,6 +49,7 @@ def finish(root: Path) -> bool:
         {**read_json(layout.capture_counts), "seconds": timings["capture"]["seconds"]},
     )
     _write_fit(layout, timings)
+    _write_pretrain(layout)
     if front:
         from labelsplat.report.front import write_front_page
 
@@ -70,6 +74,31 @@ def _write_fit(layout: Layout, timings: dict[str, dict]) -> None:
     kept = read_json(trial)["psnr_heldout"]["mean"] if trial.exists() else None
     engine = "gsplat" if device == "cuda" else "cpu"
     write_json(path, gather_fit(fit, read_json(layout.fit_times(last)), engine, kept))
+
+
+def _write_pretrain(layout: Layout) -> None:
+    """pretrain.json: what evaluation found of the baseline, with its training's times.
+
+    None without truth.
+    """
+    path = layout.metrics / "pretrain.json"
+    report = layout.metrics / "evaluate.json"
+    found = read_json(report).get("pretrain") if report.exists() else None
+    if not found:
+        path.unlink(missing_ok=True)
+        return
+    times = layout.training_times("baseline")
+    write_json(path, gather_pretrain(found, read_json(times) if times.exists() else {}))
+
+
+def gather_pretrain(found: dict, times: dict[str, float]) -> dict:
+    """The content of pretrain.json.
+
+    Args:
+        found: section ``pretrain`` of evaluate.json.
+        times: ``seconds`` that the training took and ``images_per_second``, as far as known.
+    """
+    return {**found, **{name: times.get(name) for name in ("seconds", "images_per_second")}}
 
 
 def gather_fit(
@@ -139,13 +168,14 @@ def _fingerprint(layout: Layout) -> str:
     for folder in (
         layout.timing,
         layout.reports / "fits",
+        layout.reports / "training",
         layout.figures,
         layout.tables,
         layout.metrics,
     ):
         files += sorted(p for p in folder.rglob("*") if p.is_file())
     files += sorted(Path(__file__).parent.glob("*front*"))
-    made_here = {layout.metrics / f"{name}.json" for name in ("capture", "timing", "fit")}
+    made_here = {layout.metrics / f"{name}.json" for name in GATHERED}
     digest = hashlib.sha256(str(setup_seconds(layout.root)).encode())
     for path in files:
         if path.is_file() and path not in made_here:

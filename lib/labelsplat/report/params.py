@@ -26,6 +26,9 @@ CHOICES = {
     "capture.source": ("embedded", "facescape", "nerfstudio", "colmap", "nersemble"),
     "parser.architecture": ("bisenet", "unet"),
     "parser.stem": ("none", "maxpool"),
+    "parser.optimiser": ("adamw", "sgd"),
+    "parser.schedule": ("cosine", "poly"),
+    "predict.temperature": ("off", "fitted"),
     "fit.coupling": ("geometry_from_rgb", "joint", "two_models", "separate"),
     "fit.density": ("fixed", "adaptive", "mcmc"),
     "fit.start": ("hull", "sphere"),
@@ -43,6 +46,8 @@ POSITIVE = {
 
 AT_MOST = {
     "parser.coarse_share": 1,
+    "parser.ohem": 1,
+    "parser.ema": 0.9999,
     "fit.hull_tolerance": 1,
     "fit.ssim_share": 1,
     "fit.colour_smoothing": 1,
@@ -191,6 +196,8 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
     elif isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(name, value, "a number", where)
+    elif isinstance(default, list) and any(isinstance(v, float) for v in default):
+        _check_factors(name, value, where)
     elif isinstance(default, list):
         _check_names(name, value, where)
     elif not isinstance(value, str):
@@ -212,6 +219,14 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
             where=where,
             remedy=remedy,
         )
+
+
+def _check_factors(name: str, value: object, where: object) -> None:
+    numbers = isinstance(value, list) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < math.inf for v in value
+    )
+    if not numbers or not value:
+        raise _wrong(name, value, "a list of numbers above zero, e.g. [1.0]", where)
 
 
 def _check_names(name: str, value: object, where: object) -> None:

@@ -21,11 +21,12 @@ _CYCLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#5f6b7a", "#d5
 
 @styled
 def plot_training(log: Any, *, title: str = "Training") -> Picture:
-    """Loss on the left; on the right the mean IoU on the validation heads, and what was kept.
+    """Loss and learning rate; beside them the mean IoU on validation heads, and what was kept.
 
     Args:
         log: a ``TrainLog``, or a dict with its ``steps``, ``losses``, ``validation_steps``,
-            ``validation_miou`` and ``kept_step``. Several runs: a dict name -> log.
+            ``validation_miou`` and ``kept_step``, and ``learning_rates`` if they are to be shown.
+            Several runs: a dict name -> log.
         title: of the figure.
     """
     from matplotlib.ticker import LogLocator, NullLocator
@@ -57,8 +58,19 @@ def plot_training(log: Any, *, title: str = "Training") -> Picture:
         axes[1].set(title="mean IoU on validation heads", xlabel="optimiser steps")
     if len(runs) > 1:
         axes[0].legend()
+    _draw_rates(axes[0], runs)
     figure.tight_layout(w_pad=2.5)
     return figure
+
+
+def _draw_rates(axes: Any, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Learning rates beside the losses, on a scale of their own at the right."""
+    known = [run for run in runs.values() if run.get("learning_rates")]
+    twin = axes.twinx() if known else axes
+    for run in known:
+        twin.plot(run["steps"], run["learning_rates"], color=SOFT, linewidth=1, linestyle=":")
+        twin.set(ylim=(0, None), ylabel="learning rate (dotted)")
+        twin.grid(False)
 
 
 @styled
