@@ -8,6 +8,7 @@ from labelsplat.capture.cameras import (
     scene_extent,
 )
 from labelsplat.capture.checks import check_camera, check_capture, check_rig
+from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness, restore_crop
 from labelsplat.capture.doors import SOURCES, detect_source, list_subjects, open_capture
 from labelsplat.capture.embedded import Photographed, ViewSet, count_sets, photograph
 from labelsplat.capture.facescape import (
@@ -15,6 +16,19 @@ from labelsplat.capture.facescape import (
     list_facescape,
     read_facescape,
     write_facescape,
+)
+from labelsplat.capture.head_frame import (
+    FRAME_FILE,
+    HeadFrame,
+    apply_frame,
+    estimate_frame,
+    frame_difference,
+    frame_facts,
+    frame_from_cameras,
+    frame_from_detections,
+    frame_of_facts,
+    identity_frame,
+    read_frame,
 )
 from labelsplat.capture.images import (
     Crop,
@@ -24,7 +38,17 @@ from labelsplat.capture.images import (
     restore_mask,
     undistort,
 )
+from labelsplat.capture.inspect import (
+    Inspection,
+    Problem,
+    ViewFacts,
+    inspect_capture,
+    inspection_text,
+)
+from labelsplat.capture.labelled import LABELLED, LabelledPhoto, LabelledSet, open_labelled
+from labelsplat.capture.landmarks import Detections, Landmarks, detect_parts, triangulate_parts
 from labelsplat.capture.nerfstudio import read_nerfstudio
+from labelsplat.capture.pools import pool_groups, read_pool, sample_standard
 from labelsplat.capture.poses import (
     POSES,
     RING,
@@ -41,6 +65,9 @@ from labelsplat.capture.views import NORMAL_EXTENT, Capture, View, angles, norma
 
 __all__ = [
     "EXPRESSIONS",
+    "FRAME_FILE",
+    "LABELLED",
+    "LOOSE",
     "NORMAL_EXTENT",
     "POSES",
     "RING",
@@ -49,11 +76,20 @@ __all__ = [
     "Camera",
     "Capture",
     "Crop",
+    "Detections",
+    "HeadFrame",
+    "Inspection",
+    "LabelledPhoto",
+    "LabelledSet",
+    "Landmarks",
     "Photographed",
     "Prepared",
+    "Problem",
     "View",
+    "ViewFacts",
     "ViewSet",
     "angles",
+    "apply_frame",
     "capture_root",
     "capture_views",
     "check_camera",
@@ -61,29 +97,49 @@ __all__ = [
     "check_rig",
     "common_focus",
     "count_sets",
+    "crop_to_head",
+    "detect_parts",
     "detect_source",
+    "estimate_frame",
+    "frame_difference",
+    "frame_facts",
+    "frame_from_cameras",
+    "frame_from_detections",
+    "frame_of_facts",
     "gather",
     "head_angles",
+    "head_sphere",
     "heldout_views",
+    "identity_frame",
+    "inspect_capture",
+    "inspection_text",
     "list_facescape",
     "list_subjects",
     "load_photo",
+    "looseness",
     "normalised",
     "note_source",
     "open_capture",
+    "open_labelled",
     "orbit_camera",
     "photograph",
+    "pool_groups",
     "prepare",
     "read_alpha",
     "read_depth",
     "read_facescape",
+    "read_frame",
     "read_labels",
     "read_nerfstudio",
+    "read_pool",
+    "restore_crop",
     "restore_mask",
+    "sample_standard",
     "scene_extent",
     "source_state",
     "standard_views",
     "test_views",
+    "triangulate_parts",
     "undistort",
     "write_facescape",
     "write_truth",

@@ -106,7 +106,10 @@ def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"labels": {}, "arms": {}}
     for name, entry in params["rounds"].items():
         flip = params["predict"]["flip"]
-        predict_round(tune, name, entry["parsers"], size=size, flip=flip, device=device)
+        mode = params["predict"]["head_frame"]
+        predict_round(
+            tune, name, entry["parsers"], size=size, flip=flip, device=device, head_frame=mode
+        )
         if name in params["fits"]:
             fit = FitSettings(**params["fit"])
             fit_round(tune, name, fit, size=size, seed=seed, device=device)

@@ -6,10 +6,20 @@ from labelsplat.parsing.bisenet import BiSeNet, BiSeNetConfig
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
+from labelsplat.parsing.frames import (
+    FRAMES,
+    choose_frame,
+    frame_of,
+    frame_rows,
+    round_frame,
+    with_facts,
+    with_frame,
+)
 from labelsplat.parsing.losses import class_weights, segmentation_loss
 from labelsplat.parsing.predict import predict
 from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, create, register
 from labelsplat.parsing.stage import (
+    posed,
     predict_round,
     prepared,
     round_predictions,
@@ -22,6 +32,7 @@ from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validati
 __all__ = [
     "ARCHITECTURES",
     "ARMS",
+    "FRAMES",
     "Architecture",
     "ArmReport",
     "Augmentation",
@@ -36,17 +47,22 @@ __all__ = [
     "arm_checkpoint",
     "arm_images",
     "augment",
+    "choose_frame",
     "class_weights",
     "create",
     "finetune_round",
+    "frame_of",
+    "frame_rows",
     "learning_rate_at",
     "load_checkpoint",
     "load_predictions",
+    "posed",
     "predict",
     "predict_round",
     "prepared",
     "read_part",
     "register",
+    "round_frame",
     "round_predictions",
     "save_checkpoint",
     "save_predictions",
@@ -55,5 +71,7 @@ __all__ = [
     "train",
     "train_baseline",
     "validation_miou",
+    "with_facts",
+    "with_frame",
     "write_views",
 ]

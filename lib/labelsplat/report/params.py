@@ -24,7 +24,10 @@ PROFILES = Path(__file__).with_name("profiles")
 CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "capture.source": ("embedded", "facescape", "nerfstudio"),
+    "capture.standard_source": ("embedded", "celebamask", "lapa", "images"),
+    "capture.test_source": ("embedded", "celebamask", "lapa", "images"),
     "parser.stem": ("none", "maxpool"),
+    "predict.head_frame": ("auto", "given", "estimate", "none"),
     "fit.coupling": ("geometry_from_rgb", "joint", "two_models", "separate"),
     "fit.density": ("fixed", "adaptive", "mcmc"),
     "fit.start": ("hull", "sphere"),
