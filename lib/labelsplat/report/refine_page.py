@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 
@@ -22,7 +21,6 @@ from labelsplat.capture import (
     LOOSE,
     Capture,
     Prepared,
-    View,
     common_focus,
     crop_to_head,
     frame_facts,
@@ -45,6 +43,7 @@ from labelsplat.refine import (
     render_posteriors,
 )
 from labelsplat.report.params import load_params
+from labelsplat.report.photo_masks import as_taken, write_grey
 from labelsplat.splats import (
     FitSettings,
     draw_views,
@@ -372,7 +371,7 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
         labels = as_taken(restore_crop(done.labels[index], crop, IGNORE), view, IGNORE)
         write_label_map(folder / "masks" / f"{view.name}.png", labels, done.vocabulary)
         sure = (done.confidence[index] * 255 + 0.5).astype(np.uint8)
-        _write_grey(
+        write_grey(
             folder / "confidence" / f"{view.name}.png",
             as_taken(restore_crop(sure, crop, 0), view, 0),
         )
@@ -399,37 +398,3 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
             "cropped_from": done.loose and round(done.loose, 2),
         },
     )
-
-
-def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
-    """A mask of the undistorted photo, bent to fit the photo as it was taken.
-
-    Args:
-        mask: ``[H, W]`` uint8, of the photo's size.
-        view: gives intrinsics and distortion.
-        outside: value where the undistorted photo has no such pixel.
-    """
-    if view.distortion is None:
-        return mask
-    height, width = mask.shape
-    k = view.camera.intrinsics.copy()
-    k[:2, 2] -= 0.5  # OpenCV counts pixel centres as whole numbers
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    pixels = np.stack([x, y], -1).reshape(-1, 1, 2)
-    straight = cv2.undistortPoints(pixels, k, np.array(view.distortion), P=k)
-    straight = straight.reshape(height, width, 2).astype(np.float32)
-    return cv2.remap(
-        mask,
-        straight[..., 0],
-        straight[..., 1],
-        cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=outside,
-    )
-
-
-def _write_grey(path: Path, values: np.ndarray) -> None:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values).save(path, format="PNG")
