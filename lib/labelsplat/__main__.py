@@ -7,6 +7,7 @@ through ``check`` and ``finish`` and must take no time.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -67,7 +68,13 @@ def _finish(options: argparse.Namespace) -> None:
 def _refine(options: argparse.Namespace) -> None:
     from labelsplat.report.refine_page import refine_capture
 
-    page = refine_capture(options.capture, options.out, parser=options.parser)
+    page = refine_capture(
+        options.capture,
+        options.out,
+        parser=options.parser,
+        head_frame=options.head_frame,
+        crop=options.crop,
+    )
     print(f"refine: open {page}")
 
 
@@ -104,6 +111,34 @@ def _export(options: argparse.Namespace) -> None:
     export_onnx(parser.net, options.out, size, vocabulary=parser.vocabulary)
     print(f"export: {options.out} takes images of {size} x {size} pixels")
     print(f"export: {description_path(options.out)} says what goes in and what comes out")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from labelsplat.capture.doors import list_subjects
+    from labelsplat.capture.inspect import inspect_capture, inspection_text
+
+    subjects: list[str | None] = [options.subject]
+    if options.subject is None:
+        # Where that fails it is a single capture, or a fault that the inspection names.
+        with contextlib.suppress(LabelsplatError):
+            subjects = list(list_subjects(options.source, options.capture))
+    fine = True
+    for number, subject in enumerate(subjects):
+        # A folder with one capture in it opens without a name, also where it holds just that.
+        name = subject if len(subjects) > 1 or options.subject else None
+        found = inspect_capture(options.capture, name, options.source)
+        fine = fine and found.ok
+        print("\n" * (number > 0) + inspection_text(found))
+        if options.out and found.capture is not None:
+            from labelsplat.viz import plot_inspection, save_figure
+
+            out = options.out
+            if len(subjects) > 1:
+                out = out.with_name(f"{out.stem}_{str(subject).replace('/', '_')}{out.suffix}")
+            save_figure(plot_inspection(found), out)
+            print(f"\npicture   {out}")
+    if not fine:
+        sys.exit(1)
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -149,7 +184,23 @@ def _parser() -> argparse.ArgumentParser:
     refine.add_argument("capture", type=Path, help="folder of photos and cameras")
     refine.add_argument("--out", type=Path, required=True, help="folder to write")
     refine.add_argument("--parser", type=Path, help="parser file; by default the trained one")
+    refine.add_argument(
+        "--head-frame", metavar="HOW", help="auto, given, estimate, none, or a head_frame.json"
+    )
+    refine.add_argument(
+        "--no-crop",
+        dest="crop",
+        action="store_false",
+        help="do not crop loosely framed photos",
+    )
     refine.set_defaults(do=_refine)
+
+    inspect = commands.add_parser("inspect", help="look at a capture: cameras, photos, problems")
+    inspect.add_argument("capture", type=Path, help="folder of photos and cameras, or a tree")
+    inspect.add_argument("--subject", help="one of a tree; by default all")
+    inspect.add_argument("--source", default="auto", help="reader; by default what fits")
+    inspect.add_argument("--out", type=Path, metavar="PNG", help="picture of the rig to write")
+    inspect.set_defaults(do=_inspect)
 
     convert = commands.add_parser("convert", help="write a capture of your own in another layout")
     convert.add_argument("capture", type=Path, help="folder of photos and cameras")

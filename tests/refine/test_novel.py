@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labelsplat.capture import common_focus, head_angles, orbit_camera
+from labelsplat.capture import HeadFrame, common_focus, head_angles, orbit_camera
 from labelsplat.refine import blend_rounds, without_holes
 from labelsplat.splats import novel_cameras, turntable
 
@@ -70,3 +70,18 @@ def test_turntable_goes_round_the_head_or_swings(cameras):
     focus = common_focus(cameras)
     for camera in turntable(cameras, None, yaws=(-90, 0, 90)):
         np.testing.assert_allclose(camera.project(focus), cameras[0].project(focus), atol=1e-6)
+
+
+def test_new_cameras_stand_round_a_head_whose_frame_is_not_the_worlds(cameras):
+    turn = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    shift = np.array([0.3, -0.2, 0.5])
+    frame = HeadFrame(turn, shift, None, 1.0, "given")
+    world = [frame.back(camera) for camera in cameras]
+    angles = np.zeros((4, 2))
+    pairs = [
+        (novel_cameras(cameras, angles, 6, 3), novel_cameras(world, angles, 6, 3, frame)),
+        (turntable(cameras, angles, (-90, 0)), turntable(world, angles, (-90, 0), frame=frame)),
+    ]
+    for expected, found in pairs:
+        for one, other in zip(expected, found, strict=True):
+            np.testing.assert_allclose(frame.camera(other).view_matrix, one.view_matrix, atol=1e-9)

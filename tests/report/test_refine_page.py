@@ -168,15 +168,39 @@ def test_other_parser_files_do_the_same(made, capture, parser, params, tmp_path)
         assert (masks[0] == masks[1]).mean() > 0.99
 
 
-def test_photos_without_a_head_frame(capture, parser, params, tmp_path):
-    (tmp_path / "tree").mkdir()
-    source = capture / "7"
-    target = tmp_path / "tree" / "7"
-    target.symlink_to(source)  # the same photos, without Rt_scale_dict.json
-    page = run(tmp_path / "tree", tmp_path / "out", parser, params).read_text(encoding="utf-8")
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+def page_without_own_frame(capture, parser, params, folder, **settings):
+    """The page's text for the same photos without Rt_scale_dict.json."""
+    (folder / "tree").mkdir()
+    (folder / "tree" / "7").symlink_to(capture / "7")
+    page = run(folder / "tree", folder / "out", parser, params, **settings)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")))
+
+
+def test_photos_without_a_head_frame_get_an_estimated_one(
+    capture, parser, params, tmp_path, capsys
+):
+    """This parser knows no landmark but the nose, so that the cameras must tell."""
+    text = page_without_own_frame(capture, parser, params, tmp_path)
+    words = "head frame guessed from where the cameras stand, confidence 0.39"
+    assert words in text and "Where the face looks is an estimate" in text
+    assert "No head frame." not in text
+    assert words in capsys.readouterr().out
+    told = json.loads((tmp_path / "out/refine.json").read_text(encoding="utf-8"))
+    assert told["head_frame"]["method"] == "cameras" and told["cropped_from"] is None
+
+
+def test_photos_without_any_head_frame(capture, parser, params, tmp_path):
+    text = page_without_own_frame(capture, parser, params, tmp_path, head_frame="none")
     assert "No head frame." in text and "frontalness is 1 for every view" in text
     assert "Nothing here speaks of extreme poses." in text
+
+
+def test_a_frame_of_ones_own_is_used(capture, parser, params, tmp_path):
+    frame = tmp_path / "mine.json"
+    frame.write_text('{"axes": {"left": [1, 0, 0], "up": [0, 1, 0], "front": [0, 0, 1]}}')
+    page_without_own_frame(capture, parser, params, tmp_path, head_frame=frame)
+    told = json.loads((tmp_path / "out/refine.json").read_text(encoding="utf-8"))
+    assert told["head_frame"]["method"] == "given"
 
 
 def test_an_earlier_result_is_replaced_as_a_whole(made, capture, parser, params, tmp_path):

@@ -1,14 +1,9 @@
 """Captures: photos and cameras from every layout that users bring, and the sets' own files."""
 
-from labelsplat.capture.cameras import (
-    Camera,
-    common_focus,
-    head_angles,
-    orbit_camera,
-    scene_extent,
-)
+from labelsplat.capture.cameras import Camera, common_focus, head_angles, orbit_camera, scene_extent
 from labelsplat.capture.checks import check_camera, check_capture, check_rig
 from labelsplat.capture.colmap import read_colmap
+from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness, restore_crop
 from labelsplat.capture.doors import SOURCES, detect_source, list_subjects, open_capture
 from labelsplat.capture.embedded import Photographed, ViewSet, count_sets, photograph
 from labelsplat.capture.facescape import (
@@ -17,18 +12,34 @@ from labelsplat.capture.facescape import (
     read_facescape,
     write_facescape,
 )
-from labelsplat.capture.images import (
-    Crop,
-    Prepared,
-    load_photo,
-    prepare,
-    restore_mask,
-    undistort,
+from labelsplat.capture.head_frame import (
+    FRAME_FILE,
+    HeadFrame,
+    apply_frame,
+    estimate_frame,
+    frame_difference,
+    frame_facts,
+    frame_from_cameras,
+    frame_from_detections,
+    frame_of_facts,
+    identity_frame,
+    read_frame,
 )
+from labelsplat.capture.images import Crop, Prepared, load_photo, prepare, restore_mask, undistort
+from labelsplat.capture.inspect import (
+    Inspection,
+    Problem,
+    ViewFacts,
+    inspect_capture,
+    inspection_text,
+)
+from labelsplat.capture.labelled import LABELLED, LabelledPhoto, LabelledSet, open_labelled
+from labelsplat.capture.landmarks import Detections, Landmarks, detect_parts, triangulate_parts
 from labelsplat.capture.lenses import straight_pixels, undistortion_maps
 from labelsplat.capture.nerfstudio import read_nerfstudio
 from labelsplat.capture.nersemble import list_nersemble, read_nersemble
 from labelsplat.capture.points import read_points, write_points
+from labelsplat.capture.pools import pool_groups, read_pool, sample_standard
 from labelsplat.capture.poses import (
     POSES,
     RING,
@@ -51,16 +62,14 @@ from labelsplat.capture.views import (
     normalised,
     upside_down,
 )
-from labelsplat.capture.writers import (
-    LAYOUTS,
-    copy_to_facescape,
-    write_capture,
-    write_nerfstudio,
-)
+from labelsplat.capture.writers import LAYOUTS, copy_to_facescape, write_capture, write_nerfstudio
 
 __all__ = [
     "EXPRESSIONS",
+    "FRAME_FILE",
+    "LABELLED",
     "LAYOUTS",
+    "LOOSE",
     "NORMAL_EXTENT",
     "POSES",
     "RING",
@@ -69,11 +78,20 @@ __all__ = [
     "Camera",
     "Capture",
     "Crop",
+    "Detections",
+    "HeadFrame",
+    "Inspection",
+    "LabelledPhoto",
+    "LabelledSet",
+    "Landmarks",
     "Photographed",
     "Prepared",
+    "Problem",
     "View",
+    "ViewFacts",
     "ViewSet",
     "angles",
+    "apply_frame",
     "capture_root",
     "capture_views",
     "check_camera",
@@ -82,38 +100,58 @@ __all__ = [
     "common_focus",
     "copy_to_facescape",
     "count_sets",
+    "crop_to_head",
+    "detect_parts",
     "detect_source",
+    "estimate_frame",
+    "frame_difference",
+    "frame_facts",
+    "frame_from_cameras",
+    "frame_from_detections",
+    "frame_of_facts",
     "gather",
     "half_turned",
     "head_angles",
+    "head_sphere",
     "heldout_views",
+    "identity_frame",
+    "inspect_capture",
+    "inspection_text",
     "is_publishable",
     "list_facescape",
     "list_nersemble",
     "list_subjects",
     "load_photo",
+    "looseness",
     "normalised",
     "note_source",
     "open_capture",
+    "open_labelled",
     "orbit_camera",
     "photograph",
+    "pool_groups",
     "prepare",
     "publishable_ids",
     "read_alpha",
     "read_colmap",
     "read_depth",
     "read_facescape",
+    "read_frame",
     "read_labels",
     "read_nerfstudio",
     "read_nersemble",
     "read_points",
+    "read_pool",
+    "restore_crop",
     "restore_mask",
+    "sample_standard",
     "scene_extent",
     "shown_subjects",
     "source_state",
     "standard_views",
     "straight_pixels",
     "test_views",
+    "triangulate_parts",
     "undistort",
     "undistortion_maps",
     "upside_down",

@@ -15,6 +15,7 @@ from pathlib import Path
 from labelsplat.base import CaptureError, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture.doors import list_subjects, open_capture
+from labelsplat.capture.pools import pool_state
 from labelsplat.capture.views import Capture
 
 
@@ -33,8 +34,10 @@ def note_source(layout: Layout, capture: dict) -> None:
 
 def source_state(layout: Layout, capture: dict) -> dict:
     """What :func:`note_source` writes; photos are not opened, so this takes no time."""
+    pools = pool_state(layout, capture)
+    own = {"pools": pools} if pools else {}
     if capture["source"] == "embedded":
-        return {"source": "embedded"}
+        return {"source": "embedded", **own}
     root = source_root(layout, capture)
     names = list_subjects(capture["source"], root, capture["subjects"])
     subjects = {}
@@ -44,7 +47,7 @@ def source_state(layout: Layout, capture: dict) -> dict:
         }
         known = [(str(file), s.st_size, s.st_mtime_ns) for file, s in stats.items()]
         subjects[name] = hashlib.sha256(repr(known).encode()).hexdigest()
-    return {"source": capture["source"], "root": str(root), "subjects": subjects}
+    return {"source": capture["source"], "root": str(root), "subjects": subjects, **own}
 
 
 def source_root(layout: Layout, capture: dict) -> Path:

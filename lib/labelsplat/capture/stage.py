@@ -15,6 +15,7 @@ from labelsplat.capture.embedded import (
     make_sets,
     write_groups,
 )
+from labelsplat.capture.pools import EMBEDDED, open_pools, write_pool
 from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.source import content_digest, source_root
 
@@ -22,11 +23,12 @@ GROUPS = ("standard", "validation")
 
 
 def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
-    """Write all sets below ``layout.data`` and their counts; the embedded ones in any case.
+    """Write all sets below ``layout.data`` and their counts.
 
-    The parser learns from the embedded ``standard`` heads whatever the source. With another source
-    than ``embedded`` the capture is the user's, read in place: ``data/capture`` then holds only a
-    note of where it lies, and truth, heldout and test stay empty.
+    With another source than ``embedded`` the capture is the user's, read in place: ``data/capture``
+    then holds only a note of where it lies, and truth and heldout stay empty. The pools that the
+    parser learns from and is tested on are embedded heads, unless ``standard_source`` and
+    ``test_source`` name labelled sets; embedded test heads go with embedded captures alone.
 
     Args:
         layout: the project's tree.
@@ -34,19 +36,21 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
         seed: of the run.
 
     Raises:
-        CaptureError: the user's capture cannot be opened.
+        CaptureError: the user's capture or labelled set cannot be opened.
         ParameterError: sets that share identities.
     """
-    embedded = capture["source"] == "embedded"
-    # The user's folder first: a typo must not cost minutes of drawing, nor what was there before.
+    embedded = capture["source"] == EMBEDDED
+    # The user's folders first: a typo must not cost minutes of drawing, nor what was there before.
     note = None if embedded else _look_at(layout, capture)
+    pools = open_pools(layout, capture)
     roots = [layout.capture, layout.truth, layout.standard, layout.heldout, layout.test]
     for root in roots:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
-    jobs = default_jobs(layout, capture)
-    if not embedded:
-        jobs = [job for job in jobs if job[1] in GROUPS]
+    wanted = {"capture", "test"} if embedded else set()
+    wanted |= set(GROUPS)
+    wanted -= {group for _, groups in pools.values() for group in groups}
+    jobs = [job for job in default_jobs(layout, capture) if job[1] in wanted]
     done = make_sets(
         jobs,
         size=capture["size"],
@@ -54,6 +58,12 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
         seed=seed,
         processes=capture["processes"],
     )
+    places = {
+        "standard": (layout.standard_photos, layout.standard_labels),
+        "test": (layout.test_photos, layout.test_truth),
+    }
+    for pool, (found, groups) in pools.items():
+        done += write_pool(found, groups, *places[pool], capture["size"])
     write_groups(layout.standard / "groups.json", done, GROUPS)
     counts = count_sets(done)
     if note is not None:

@@ -16,8 +16,17 @@ import numpy as np
 from labelsplat.base import LabelsplatError
 from labelsplat.base.arms import ARM_TITLES
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, list_subjects, open_capture, prepare, read_labels
+from labelsplat.capture import (
+    Prepared,
+    list_subjects,
+    open_capture,
+    pool_groups,
+    prepare,
+    read_labels,
+    read_pool,
+)
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
+from labelsplat.labels import IGNORE
 from labelsplat.parsing import arm_checkpoint, load_checkpoint, predict
 
 ARMS = tuple(ARM_TITLES)
@@ -80,12 +89,21 @@ def true_heads(photos: str | Path, truth: str | Path, size: int) -> Iterator[Tru
     Raises:
         LabelsplatError: photos or labels cannot be read, or the labels are of another size.
     """
+    groups = pool_groups(photos)
+    if groups is not None:
+        for name in groups["test"]:
+            yield true_head(photos, truth, name, size)
+        return
     for subject in list_subjects("auto", photos):
         yield true_head(photos, truth, subject, size)
 
 
 def true_head(photos: str | Path, truth: str | Path, subject: str, size: int) -> TrueHead:
     """One head of such a set; errors as :func:`true_heads`."""
+    if pool_groups(photos) is not None:  # photos of many people, without cameras
+        images, maps = read_pool(photos, truth, "test", [subject], size)
+        shot = Prepared(subject, (subject,), images, maps != IGNORE, [], None, ())
+        return TrueHead(shot, maps)
     prepared = prepare(open_capture(photos, subject), size)
     labels = read_labels(truth, subject, prepared.names)
     if labels.shape != prepared.images.shape[:3]:

@@ -15,7 +15,7 @@ from labelsplat.evaluate.arms import has_truth
 from labelsplat.evaluate.calibration import Calibration, calibrate
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views
 from labelsplat.labels import CELEBAMASK, IGNORE
-from labelsplat.parsing import prepared, round_predictions
+from labelsplat.parsing import prepared, round_predictions, with_frame
 from labelsplat.parsing.auxiliary import read_confidence
 from labelsplat.refine import (
     Lift,
@@ -90,6 +90,12 @@ def read_capture_labels(
             where=layout.relative(layout.predictions(names[0])),
             remedy="Run: make repro",
         )
+    # Strata are told by the capture's own frame where it has one; the votes are blended by the
+    # frame that refinement went by.
+    turned = with_frame(layout, names[-1], photos)
+    votes = round_votes(layout, names[-1], turned, blend_power)
+    if photos.angles is None:
+        photos = turned
     refined = {r: read_refined(layout, r, subject, list(photos.names)) for r in names}
     truth = None
     if has_truth(layout.truth):
@@ -103,7 +109,7 @@ def read_capture_labels(
         truth,
         gaussians,
         np.array(facts["factors"], np.float32),
-        round_votes(layout, names[-1], photos, blend_power),
+        votes,
         read_confidence(layout.auxiliary(names[-1]), "captured", subject, photos.names),
     )
 

@@ -23,6 +23,15 @@ from labelsplat.parsing.foreign_masks import (
     foreign_predictions,
     nearest_classes,
 )
+from labelsplat.parsing.frames import (
+    FRAMES,
+    choose_frame,
+    frame_of,
+    frame_rows,
+    round_frame,
+    with_facts,
+    with_frame,
+)
 from labelsplat.parsing.losses import Ohem, class_weights, segmentation_loss
 from labelsplat.parsing.onnx_description import (
     OnnxDescription,
@@ -38,6 +47,7 @@ from labelsplat.parsing.release import load_release
 from labelsplat.parsing.schedule import WeightAverage, learning_rate_at, make_optimiser
 from labelsplat.parsing.stage import (
     chosen_temperature,
+    posed,
     predict_round,
     prepared,
     round_predictions,
@@ -45,7 +55,7 @@ from labelsplat.parsing.stage import (
     train_baseline,
 )
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
-from labelsplat.parsing.train import TrainLog, learning_rate_at, train, validation_miou
+from labelsplat.parsing.train import TrainLog, train, validation_miou
 from labelsplat.parsing.tta import predict_averaged
 from labelsplat.parsing.unet import UNet, UNetConfig
 from labelsplat.parsing.votes import VoteSettings, confidence, frontalness, vote_weights
@@ -53,6 +63,7 @@ from labelsplat.parsing.votes import VoteSettings, confidence, frontalness, vote
 __all__ = [
     "ARCHITECTURES",
     "ARMS",
+    "FRAMES",
     "KINDS",
     "Architecture",
     "ArmReport",
@@ -80,6 +91,7 @@ __all__ = [
     "calibrate_parser",
     "calibration_file",
     "celebamask_in_order",
+    "choose_frame",
     "chosen_temperature",
     "class_map",
     "class_weights",
@@ -91,6 +103,8 @@ __all__ = [
     "finetune_round",
     "fit_temperature",
     "foreign_predictions",
+    "frame_of",
+    "frame_rows",
     "frontalness",
     "learning_rate_at",
     "load_checkpoint",
@@ -100,6 +114,7 @@ __all__ = [
     "load_temperature",
     "make_optimiser",
     "nearest_classes",
+    "posed",
     "predict",
     "predict_averaged",
     "predict_photos",
@@ -108,6 +123,7 @@ __all__ = [
     "read_description",
     "read_part",
     "register",
+    "round_frame",
     "round_predictions",
     "save_checkpoint",
     "save_predictions",
@@ -119,6 +135,8 @@ __all__ = [
     "train_baseline",
     "validation_miou",
     "vote_weights",
+    "with_facts",
+    "with_frame",
     "working_size",
     "write_views",
 ]

@@ -11,10 +11,19 @@ import numpy as np
 
 from labelsplat.base import LabelsplatError, ParameterError, atomic_dir, read_json, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, capture_root, open_capture, prepare, read_labels
+from labelsplat.capture import (
+    Prepared,
+    capture_root,
+    open_capture,
+    pool_groups,
+    prepare,
+    read_labels,
+    read_pool,
+)
 from labelsplat.parsing.calibrate import calibrate_parser, load_temperature, save_temperature
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
+from labelsplat.parsing.frames import FRAMES, choose_frame, with_frame
 from labelsplat.parsing.losses import Ohem
 from labelsplat.parsing.registry import create, find
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
@@ -49,8 +58,14 @@ def standard_set(layout: Layout, group: str, size: int) -> LabelledImages:
         raise LabelsplatError(
             f"the set {group!r} is empty",
             where=layout.standard,
-            remedy=f"Raise capture.{group}_identities in params.yaml",
+            remedy=f"Raise capture.{group}_identities in params.yaml, or take a larger set",
         )
+    pool = pool_groups(layout.standard_photos)
+    if pool is not None:
+        photos, maps = read_pool(
+            layout.standard_photos, layout.standard_labels, group, subjects, size
+        )
+        return LabelledImages(photos, maps)
     images, labels = [], []
     for subject in subjects:
         photos = prepare(open_capture(layout.standard_photos, subject, "facescape"), size)
@@ -124,13 +139,15 @@ def predict_round(
     flip: bool,
     scales: Sequence[float] = (1.0,),
     temperature: str = "off",
+    head_frame: str = "auto",
     device: str = "auto",
 ) -> list[str]:
     """Predict every capture view with the checkpoints of a folder.
 
     The baseline serves all arms; of a round's checkpoints those are used that a further round
-    starts from: ``refined`` and ``self_training``. Writes
-    ``work/{round}/predictions/{checkpoint}/{subject}.npz``.
+    starts from: ``refined`` and ``self_training``. Then say for every subject which head frame its
+    angles are measured in (:mod:`labelsplat.parsing.frames`). Writes
+    ``work/{round}/predictions/{checkpoint}/{subject}.npz`` and ``frames.json`` beside them.
 
     Args:
         layout: the project's tree.
@@ -141,6 +158,7 @@ def predict_round(
         scales: sizes of the image to average over, as factors.
         temperature: "off" or "fitted": divide the logits by what was fitted on validation heads.
         device: "auto", "cpu" or "cuda".
+        head_frame: one of :data:`labelsplat.parsing.frames.MODES`.
 
     Returns:
         names of the checkpoints used.
@@ -156,13 +174,15 @@ def predict_round(
     ]
     if not found:
         raise LabelsplatError("no checkpoint to predict with", where=folder)
-    *_, subjects = capture_root(layout)
+    source, root, subjects = capture_root(layout)
+    frames: dict[str, dict] = {}
     with atomic_dir(layout.predictions(round_name)) as out:
         for name in found:
             path = folder / f"{name}.safetensors"
             net, divisor = load_checkpoint(path).net, chosen_temperature(path, temperature)
             for subject in tqdm(subjects, f"predict {name}"):
-                photos = prepared(layout, subject, size)
+                capture = open_capture(root, subject, source)
+                photos = prepare(capture, size)
                 soft = predict_averaged(
                     net,
                     photos.images,
@@ -174,6 +194,10 @@ def predict_round(
                 save_predictions(
                     out / name / f"{subject}.npz", SoftPredictions(tuple(photos.names), soft)
                 )
+                # The first of them: the baseline, or what refinement has made of it.
+                if subject not in frames:
+                    frames[subject] = choose_frame(capture, photos, soft, head_frame)
+        write_json(out / FRAMES, frames)
     return found
 
 
@@ -191,6 +215,11 @@ def chosen_temperature(checkpoint: str | Path, temperature: str) -> float:
             remedy=f"Use one of {', '.join(TEMPERATURES)}",
         )
     return load_temperature(checkpoint).temperature if temperature == "fitted" else 1.0
+
+
+def posed(layout: Layout, round_name: str, subject: str, size: int) -> Prepared:
+    """As :func:`prepared`, with yaw and pitch against the head frame of a round's predictions."""
+    return with_frame(layout, round_name, prepared(layout, subject, size))
 
 
 def round_predictions(layout: Layout, round_name: str, arm: str, subject: str) -> SoftPredictions:

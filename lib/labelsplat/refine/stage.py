@@ -9,10 +9,11 @@ import torch
 
 from labelsplat.base import atomic_dir
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, capture_root
+from labelsplat.capture import HeadFrame, Prepared, capture_root
 from labelsplat.labels import CELEBAMASK, IGNORE, read_label_map, write_label_map, write_vocabulary
 from labelsplat.parsing.auxiliary import LabelledViews, write_views
-from labelsplat.parsing.stage import prepared, round_predictions
+from labelsplat.parsing.frames import round_frame
+from labelsplat.parsing.stage import posed, round_predictions
 from labelsplat.refine.discretise import discretise, ear_factors, remove_specks
 from labelsplat.refine.lift import render_posteriors
 from labelsplat.refine.novel import draw_images
@@ -96,7 +97,8 @@ def refine_round(
             write_views(out, "captured", views)
             if settings.novel_views:
                 head = read_fit(layout, splats, item.photos.subject)
-                views = _novel(item, head.backgrounds, factors, settings, seed + 1000 * i)
+                frame = round_frame(layout, round_name, item.photos.subject)
+                views = _novel(item, frame, head.backgrounds, factors, settings, seed + 1000 * i)
                 write_views(out, "novel", views)
     return done, factors
 
@@ -104,7 +106,7 @@ def refine_round(
 def _lift(
     layout: Layout, round_name: str, splats: str, subject: str, settings: RefineSettings, size: int
 ) -> RefinedSubject:
-    photos = prepared(layout, subject, size)
+    photos = posed(layout, round_name, subject, size)
     votes = round_votes(layout, round_name, photos, settings.blend_power)
     later = round_name != FIRST
     head = read_fit(layout, splats, subject)
@@ -153,13 +155,14 @@ def _decided(item: RefinedSubject, factors: np.ndarray, settings: RefineSettings
 
 def _novel(
     item: RefinedSubject,
+    frame: HeadFrame | None,
     backgrounds: np.ndarray,
     factors: np.ndarray,
     settings: RefineSettings,
     seed: int,
 ) -> LabelledViews:
     photos = item.photos
-    cameras = novel_cameras(photos.cameras, photos.angles, settings.novel_views, seed)
+    cameras = novel_cameras(photos.cameras, photos.angles, settings.novel_views, seed, frame)
     features = item.gaussians.label_probabilities.numpy()
     labels, sure = decide(render_posteriors(item.gaussians, features, cameras), factors, settings)
     images = draw_images(item.gaussians, backgrounds, cameras, seed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from labelsplat.report.refine_page import evenly_spaced
+from labelsplat.report.refine_page import described, evenly_spaced
 from labelsplat.report.templates import templates
 from labelsplat.viz import label_sheet, overlay, save_figure
 
@@ -48,6 +48,9 @@ def refine_html(done: RefinedPhotos) -> str:
         span=done.span,
         yaws=done.yaws,
         psnr=done.psnr,
+        frame=described(done.frame),
+        estimated=done.frame["method"] in ("landmarks", "cameras"),
+        loose=done.loose,
         relabelled=done.relabelled,
         gaussians=len(done.gaussians),
         parser=done.parser.parent.name + "/" + done.parser.name,

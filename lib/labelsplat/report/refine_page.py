@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 
@@ -19,17 +18,23 @@ from labelsplat import __version__
 from labelsplat.base import LabelsplatError, atomic_dir, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import (
+    LOOSE,
     Capture,
     Prepared,
-    View,
     common_focus,
+    crop_to_head,
+    frame_facts,
+    head_sphere,
+    identity_frame,
+    looseness,
     open_capture,
     prepare,
-    restore_mask,
-    straight_pixels,
+    read_frame,
+    restore_crop,
 )
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
-from labelsplat.parsing import load_parser, predict_photos
+from labelsplat.parsing import choose_frame, frame_of, load_parser, predict_photos, with_facts
+from labelsplat.parsing.frames import MODES
 from labelsplat.refine import (
     RefineSettings,
     decide,
@@ -38,6 +43,7 @@ from labelsplat.refine import (
     render_posteriors,
 )
 from labelsplat.report.params import load_params
+from labelsplat.report.photo_masks import as_taken, write_grey
 from labelsplat.splats import (
     FitSettings,
     draw_views,
@@ -80,6 +86,9 @@ class RefinedPhotos:
         vocabulary: meaning of the labels.
         parser: file of the checkpoint.
         trained_here: whether that is this project's own parser.
+        frame: facts of the head frame, see :func:`labelsplat.parsing.choose_frame`.
+        loose: how many times wider than a head's crop the photos were framed; None where they were
+            not cropped.
     """
 
     capture: Capture
@@ -94,6 +103,8 @@ class RefinedPhotos:
     vocabulary: Vocabulary
     parser: Path
     trained_here: bool
+    frame: dict
+    loose: float | None
 
     @property
     def span(self) -> float:
@@ -126,6 +137,8 @@ def refine_capture(
     size: int | None = None,
     views: int = VIEWS,
     params: dict | None = None,
+    head_frame: str | Path | None = None,
+    crop: bool = True,
 ) -> Path:
     """Refine the labels of one capture and write them, its Gaussians and a page to a folder.
 
@@ -142,6 +155,7 @@ def refine_capture(
         size: working size in pixels; by default ``capture.size`` of ``params``.
         views: photos at most that are fitted and vote; masks are written for all.
         params: content of params.yaml; by default that of the project.
+        head_frame, crop: as for :func:`refine_photos`; the former by default as in ``params``.
 
     Returns:
         path of the page.
@@ -169,6 +183,8 @@ def refine_capture(
         seed=params["seed"],
         device=params["device"],
         trained_here=parser is None,
+        head_frame=head_frame or params["predict"]["head_frame"],
+        crop=crop,
     )
     with atomic_dir(out) as folder:
         write_folder(folder, done)
@@ -235,6 +251,8 @@ def refine_photos(
     seed: int = 0,
     device: str = "auto",
     trained_here: bool = False,
+    head_frame: str | Path = "auto",
+    crop: bool = True,
 ) -> RefinedPhotos:
     """Predict, fit, lift, render: see :class:`RefinedPhotos` for what comes back.
 
@@ -249,13 +267,35 @@ def refine_photos(
         seed: of the fit.
         device: "auto", "cpu" or "cuda".
         trained_here: what :attr:`RefinedPhotos.trained_here` is to say.
+        head_frame: one of :data:`labelsplat.parsing.frames.MODES`, or a file that gives the frame.
+        crop: whether loosely framed photos are cropped to the head where that is known.
     """
     checkpoint = load_parser(parser)
     photos = prepare(capture, size)
-    chosen = evenly_spaced(len(photos.names), views)
-    voting = photos.only(chosen)
+    loose = None
+
+    def look() -> tuple[np.ndarray, Prepared, np.ndarray, dict]:
+        """Which photos vote, these, what the parser says of them, and the head's frame."""
+        chosen = evenly_spaced(len(photos.names), views)
+        voting = photos.only(chosen)
+        said = predict_photos(checkpoint, capture, voting, flip, device)
+        if head_frame not in MODES:
+            return chosen, voting, said, frame_facts(read_frame(head_frame))
+        facts = choose_frame(capture, voting, said, str(head_frame), checkpoint.vocabulary)
+        return chosen, voting, said, facts
+
+    chosen, voting, soft, facts = look()
+    frame = identity_frame() if facts["method"] == "own" else frame_of(facts)
+    sphere = head_sphere(photos.cameras, frame)
+    if crop and looseness(photos.cameras, *sphere) > LOOSE:
+        loose = looseness(photos.cameras, *sphere)
+        print(f"refine: cropped to the head, the photos show {loose:.1f} times its width")
+        photos, kept = crop_to_head(capture, *sphere, size)
+        capture = replace(capture, views=tuple(capture.views[i] for i in kept))
+        chosen, voting, soft, facts = look()
     print(f"refine: {len(chosen)} of {len(photos.names)} photos vote, at {size} px")
-    soft = predict_photos(checkpoint, capture, voting, flip, device)
+    print(f"refine: {described(facts)}")
+    photos, voting = with_facts(photos, facts), with_facts(voting, facts)
     steps = round(fit.iterations * max(len(chosen) / PHOTOS_OF_A_FIT, 1))
     settings, weights = labels_of_fit(voting, soft, replace(fit, iterations=steps), refine.votes())
     fitted = fit_gaussians(
@@ -292,7 +332,19 @@ def refine_photos(
         vocabulary=checkpoint.vocabulary,
         parser=Path(parser),
         trained_here=trained_here,
+        frame=facts,
+        loose=loose,
     )
+
+
+def described(facts: dict) -> str:
+    """A head frame in one line: where it is from, and whether it is used."""
+    if facts["method"] == "own":
+        return "the capture knows its head frame"
+    frame = frame_of(facts)
+    if frame is None:
+        return "no head frame, so all views count the same"
+    return frame.described() + ("" if frame.usable else ": too low, all views count the same")
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
@@ -325,11 +377,12 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
     """Write masks, confidences, Gaussians and the mark to an existing folder."""
     for index, view in enumerate(done.capture.views):
         crop = done.photos.crops[index]
-        labels = as_taken(restore_mask(done.labels[index], crop), view, IGNORE)
+        labels = as_taken(restore_crop(done.labels[index], crop, IGNORE), view, IGNORE)
         write_label_map(folder / "masks" / f"{view.name}.png", labels, done.vocabulary)
         sure = (done.confidence[index] * 255 + 0.5).astype(np.uint8)
-        _write_grey(
-            folder / "confidence" / f"{view.name}.png", as_taken(restore_mask(sure, crop), view, 0)
+        write_grey(
+            folder / "confidence" / f"{view.name}.png",
+            as_taken(restore_crop(sure, crop, 0), view, 0),
         )
     write_vocabulary(folder / "labels.json", done.vocabulary)
     colours = done.vocabulary.colours[done.gaussians.label_logits.argmax(-1).numpy()]
@@ -350,34 +403,7 @@ def write_folder(folder: Path, done: RefinedPhotos) -> None:
             "psnr": round(done.psnr, 2),
             "relabelled": round(done.relabelled, 4),
             "span_degrees": round(done.span, 1),
-            "head_frame": done.photos.angles is not None,
+            "head_frame": done.frame,
+            "cropped_from": done.loose and round(done.loose, 2),
         },
     )
-
-
-def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
-    """A mask of the undistorted photo, bent and turned to fit the photo as it was taken.
-
-    Args:
-        mask: ``[H, W]`` uint8, of the photo's size.
-        view: gives intrinsics and distortion.
-        outside: value where the undistorted photo has no such pixel.
-    """
-    if view.distortion is not None:
-        straight = straight_pixels(view)
-        mask = cv2.remap(
-            mask,
-            straight[..., 0],
-            straight[..., 1],
-            cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=outside,
-        )
-    return np.ascontiguousarray(mask[::-1, ::-1]) if view.turned else mask
-
-
-def _write_grey(path: Path, values: np.ndarray) -> None:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values).save(path, format="PNG")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from labelsplat.capture import HeadFrame
 from labelsplat.capture.cameras import Camera, common_focus, orbit_camera
 
 YAW, PITCH = (-110.0, 110.0), (-45.0, 50.0)
@@ -18,7 +19,11 @@ SWING = (20.0, 10.0)
 
 
 def novel_cameras(
-    cameras: list[Camera], angles: np.ndarray | None, count: int, seed: int
+    cameras: list[Camera],
+    angles: np.ndarray | None,
+    count: int,
+    seed: int,
+    frame: HeadFrame | None = None,
 ) -> list[Camera]:
     """``count`` new cameras that look at the focus of the given ones.
 
@@ -28,7 +33,11 @@ def novel_cameras(
             camera is an old one, swung by up to :data:`SWING` about the focus.
         count: number of new cameras.
         seed: of their places.
+        frame: the head frame that the angles are measured in, where the cameras' world is not it.
     """
+    if frame is not None and angles is not None:
+        turned = novel_cameras([frame.camera(c) for c in cameras], angles, count, seed)
+        return [frame.back(camera) for camera in turned]
     rng = np.random.default_rng([seed, count])
     focus = common_focus(cameras)
     if angles is None:
@@ -40,7 +49,11 @@ def novel_cameras(
 
 
 def turntable(
-    cameras: list[Camera], angles: np.ndarray | None, yaws: Iterable[float], pitch: float = 5.0
+    cameras: list[Camera],
+    angles: np.ndarray | None,
+    yaws: Iterable[float],
+    pitch: float = 5.0,
+    frame: HeadFrame | None = None,
 ) -> list[Camera]:
     """A walk round the head at the distance of the given cameras.
 
@@ -50,7 +63,11 @@ def turntable(
             sideways about the focus, by up to :data:`SWING`.
         yaws: degrees.
         pitch: degrees.
+        frame: as for :func:`novel_cameras`.
     """
+    if frame is not None and angles is not None:
+        turned = turntable([frame.camera(c) for c in cameras], angles, yaws, pitch)
+        return [frame.back(camera) for camera in turned]
     focus, yaws = common_focus(cameras), list(yaws)
     if angles is None:
         largest = max(max(map(abs, yaws)), 1e-9)

@@ -11,7 +11,7 @@ from labelsplat.base import atomic_dir, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import run_jobs
 from labelsplat.capture import Camera, Prepared, capture_root
-from labelsplat.parsing.stage import prepared, round_predictions
+from labelsplat.parsing.stage import posed, round_predictions
 from labelsplat.parsing.votes import VoteSettings, vote_weights
 from labelsplat.splats.drawing import Drawn, draw_views
 from labelsplat.splats.fit import Fit, fit_gaussians
@@ -106,7 +106,7 @@ def fit_subject(
     device: str,
 ) -> FitReport:
     """Fit one subject from its photos and predictions to ``out/{subject}.safetensors``."""
-    photos = prepared(layout, subject, size)
+    photos = posed(layout, round_name, subject, size)
     soft = round_predictions(layout, round_name, "refined", subject)
     settings, weights = labels_of_fit(photos, soft.probabilities, settings, votes)
     checkpoint = layout.checkpoints / "fit" / round_name / f"{subject.replace('/', '_')}.pt"

@@ -28,6 +28,7 @@ from labelsplat.viz.results import (
     plot_gains,
     plot_labels,
 )
+from labelsplat.viz.rig import plot_inspection
 from labelsplat.viz.style import (
     ARM_COLOURS,
     LABEL_COLOURS,
@@ -57,6 +58,7 @@ __all__ = [
     "plot_classes",
     "plot_experiment",
     "plot_gains",
+    "plot_inspection",
     "plot_label_noise",
     "plot_labels",
     "plot_reliability",

@@ -1,0 +1,122 @@
+"""Labelled sets of other layouts, read into the project's vocabulary at working size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labelsplat.base import CaptureError, ParameterError
+from labelsplat.capture import open_labelled
+from labelsplat.capture.labelled import LAPA, carry, split_validation, take_evenly
+from labelsplat.labels import CELEBAMASK, IGNORE
+
+
+def test_celebamask(made, tmp_path):
+    made.write_celebamask(tmp_path)
+    found = open_labelled("celebamask", tmp_path)
+    assert [p.name for p in found.photos] == [f"{n:05d}" for n in range(1995, 2007)]
+    assert not found.mirrored
+    for entry, seed in zip(found.photos[4:7], (1999, 2000, 2001), strict=True):
+        image, labels = found.read(entry, made.SIZE)
+        np.testing.assert_array_equal(labels, made.face(seed))
+        assert np.abs(image.astype(int) - made.photo(made.face(seed), seed)).mean() < 8
+
+
+def test_sides_named_by_the_viewer_are_turned_to_the_subjects(made, tmp_path):
+    made.write_celebamask(tmp_path, mirrored=True)
+    found = open_labelled("celebamask", tmp_path)
+    assert found.mirrored
+    np.testing.assert_array_equal(found.read(found.photos[0], made.SIZE)[1], made.face(1995))
+
+
+def test_faces_that_disagree_on_sides_are_an_error(made, tmp_path):
+    made.write_images(tmp_path, 12)
+    for seed in range(0, 12, 2):
+        labels = CELEBAMASK.flip[made.face(seed)].astype(np.uint8)
+        Image.fromarray(labels).save(tmp_path / f"labels/face {seed}.png")
+    with pytest.raises(CaptureError, match="whose left"):
+        open_labelled("images", tmp_path)
+
+
+def test_lapa(made, tmp_path):
+    made.write_lapa(tmp_path)
+    found = open_labelled("lapa", tmp_path)
+    assert [p.group for p in found.photos] == ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+    image, labels = found.read(found.photos[0], made.SIZE)
+    # 52 x 64 pixels in a square of 64: six columns at either side are beyond the photo.
+    assert (labels[:, :6] == IGNORE).all() and (labels[:, -6:] == IGNORE).all()
+    expected = np.array([CELEBAMASK.index(n) for n in LAPA])[
+        made.lapa_labels(made.face(1))[:, 6:-6]
+    ]
+    np.testing.assert_array_equal(labels[:, 6:-6], expected)
+    np.testing.assert_array_equal(image[:, 2], image[:, 6])
+    standard, validation = split_validation(found.photos)
+    assert {p.group for p in standard} == {"train"} and {p.group for p in validation} == {"val"}
+
+
+def test_lapa_without_its_split(made, tmp_path):
+    made.write_lapa(tmp_path / "all")
+    found = open_labelled("lapa", tmp_path / "all/test")
+    assert [p.group for p in found.photos] == [""] * 4
+
+
+def test_plain_images_in_the_projects_own_order(made, tmp_path):
+    made.write_images(tmp_path)
+    found = open_labelled("images", tmp_path)
+    assert found.photos[3].name == "face-3"
+    image, labels = found.read(found.photos[3], made.SIZE)
+    np.testing.assert_array_equal(labels, made.face(3))
+    np.testing.assert_array_equal(image, made.photo(made.face(3), 3))
+
+
+def test_plain_images_with_classes_by_name(made, tmp_path):
+    classes = ["background", "hair", "skin", "r_eye", "l_eye", "nose"]
+    made.write_images(tmp_path, classes=classes)
+    found = open_labelled("images", tmp_path)
+    _, labels = found.read(found.photos[5], made.SIZE)
+    kept = np.isin(made.face(5), [CELEBAMASK.index(n) for n in classes])
+    np.testing.assert_array_equal(labels, np.where(kept, made.face(5), 0))
+
+
+@pytest.mark.parametrize("size", [24, 100])
+def test_another_working_size_keeps_the_picture(made, tmp_path, size):
+    made.write_images(tmp_path)
+    found = open_labelled("images", tmp_path)
+    image, labels = found.read(found.photos[0], size)
+    assert image.shape == (size, size, 3) and labels.shape == (size, size)
+    rows = ((np.arange(size) + 0.5) * made.SIZE / size).astype(int)
+    np.testing.assert_array_equal(labels, made.face(0)[rows[:, None], rows])
+
+
+def test_validation_is_a_tenth_where_a_set_has_no_split(made, tmp_path):
+    made.write_images(tmp_path, 20)
+    photos = open_labelled("images", tmp_path).photos
+    standard, validation = split_validation(photos)
+    assert len(standard) == 18 and len(validation) == 2
+    assert set(standard).isdisjoint(validation)
+    assert len(take_evenly(photos, 5)) == 5 and take_evenly(photos, 0) == list(photos)
+
+
+def test_faults_are_named(made, tmp_path):
+    with pytest.raises(ParameterError, match="unknown layout 'celeba'"):
+        open_labelled("celeba", tmp_path)
+    with pytest.raises(CaptureError, match="no such folder"):
+        open_labelled("lapa", tmp_path / "nowhere")
+    for source in ("celebamask", "lapa", "images"):
+        with pytest.raises(CaptureError, match="no labelled photo"):
+            open_labelled(source, tmp_path)
+    made.write_images(tmp_path / "set")
+    found = open_labelled("images", tmp_path / "set")
+    first, second, third = found.photos[:3]
+    Image.fromarray(np.full((made.SIZE, made.SIZE), 77, np.uint8)).save(first.labels)
+    with pytest.raises(CaptureError, match=r"face 0\.png.*index 77"):
+        found.read(first, made.SIZE)
+    Image.fromarray(np.zeros((made.SIZE, made.SIZE // 2), np.uint8)).save(second.labels)
+    with pytest.raises(CaptureError, match="its labels are 32 x 64"):
+        found.read(second, made.SIZE)
+    third.image.write_bytes(b"no image")
+    with pytest.raises(CaptureError, match=r"face 2\.png.*cannot be read"):
+        found.read(third, made.SIZE)
+    with pytest.raises(CaptureError, match="'beak' is unknown"):
+        carry(np.zeros((2, 2), np.uint8), ["background", "beak"], CELEBAMASK, "here")
