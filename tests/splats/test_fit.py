@@ -184,25 +184,49 @@ def test_labels_now_and_then_are_learned_as_well(fit, photos, soft_labels):
         assert (posteriors.argmax(-1) == soft_labels.argmax(-1)).mean() > 0.9
 
 
-def test_a_step_without_labels_draws_none(photos, soft_labels):
+def first_objective(photos, settings, labels=None):
+    """The objective of a fit at its start, with black backgrounds and all weights one."""
     images, alpha, cameras = photos
-    settings = replace(SETTINGS, coupling="joint", label_every=2, **LABELS)
     start = start_gaussians(
         images, alpha > -1, alpha, cameras, settings, np.random.default_rng(0), None
     )
     views = {"backgrounds": torch.zeros(len(images), 6, 3)}
-    parameters = Parameters.of(start, views, settings, 3, 1.0)
+    classes = 0 if labels is None else labels.shape[-1]
+    parameters = Parameters.of(start, views, settings, classes, 1.0)
     ones = np.ones(alpha.shape, np.float32)
-    targets = Targets.of(
-        images, alpha, ones, cameras, soft_labels, ones, 0.167, torch.device("cpu")
-    )
-    objective = Objective(parameters, targets, settings)
-    every = Objective(parameters, targets, replace(settings, label_every=1))
+    targets = Targets.of(images, alpha, ones, cameras, labels, ones, 0.167, torch.device("cpu"))
+    return Objective(parameters, targets, settings)
+
+
+def test_a_step_without_labels_draws_none(photos, soft_labels):
+    settings = replace(SETTINGS, coupling="joint", label_every=2, **LABELS)
+    every = replace(settings, label_every=1)
+    objective = first_objective(photos, settings, soft_labels)
     with torch.no_grad():
         colours = objective.loss(0, 1)[0]
-        both, once = objective.loss(0, 0)[0], every.loss(0, 1)[0]
+        both = objective.loss(0, 0)[0]
+        once = replace(objective, settings=every).loss(0, 1)[0]
     torch.testing.assert_close(both - colours, 2 * (once - colours))
     assert (once - colours) > 0
+
+
+@pytest.mark.parametrize("path", ["fused", "whole picture"])
+def test_the_colour_loss_is_that_of_the_picture(photos, path):
+    settings = replace(SETTINGS, ssim_share=0.0, squared_weight=2.0, alpha_weight=0.15)
+    objective = first_objective(photos, settings)
+    p = objective.parameters
+    p.views["backgrounds"] = torch.rand(len(photos[0]), 6, 3).requires_grad_()
+    if path == "whole picture":  # affine maps of zero change no colour
+        p.views["affines"] = torch.zeros(len(photos[0]), 3, 4)
+    loss, drawn = objective.loss(1)
+    picture, t = objective.picture(1, drawn), objective.targets
+    away, beyond = picture - t.photos[1].image, drawn.alpha[0] - t.foreground[1]
+    wanted = (away.abs() + 2 * away**2).mean() + 0.15 * beyond.abs().mean()
+    leaves = [p.colour["means"], p.colour["colours"], p.views["backgrounds"]]
+    found, expected = (torch.autograd.grad(x, leaves, retain_graph=True) for x in (loss, wanted))
+    torch.testing.assert_close(loss, wanted)
+    for a, b in zip(found, expected, strict=True):
+        assert (a - b).norm() < 1e-3 * b.norm()
 
 
 def test_labels_without_weight_have_no_say(fit, photos, soft_labels):

@@ -8,9 +8,12 @@ import torch
 
 from labelsplat.base import ParameterError
 from labelsplat.splats import (
+    ColourShares,
     PhotoTarget,
+    composed_loss,
     cross_entropy,
     photometric_loss,
+    plain_composed_loss,
     plain_cross_entropy,
     plain_photometric_loss,
     ssim_map,
@@ -65,6 +68,61 @@ def test_photometric_loss_by_differences():
     image, target, weights = photo((6, 5))
     goal = PhotoTarget(target, weights)
     torch.autograd.gradcheck(lambda x: photometric_loss(x, goal, 0.6), image, eps=1e-7, atol=1e-7)
+
+
+def view(size, dtype=torch.float64):
+    """Colours, alpha and background that want gradients, the photo, and a foreground."""
+    colours, target, weights = photo(size, dtype)
+    draw = torch.Generator().manual_seed(1)
+    alpha, foreground = (torch.rand(*size, generator=draw, dtype=dtype) for _ in range(2))
+    behind = torch.rand(*size, 3, generator=draw, dtype=dtype)
+    leaves = [colours, alpha.requires_grad_(), behind.requires_grad_()]
+    return leaves, PhotoTarget(target, weights), foreground
+
+
+@pytest.mark.parametrize("shares", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.8, 2, 0.15)])
+@pytest.mark.parametrize("size", SIZES)
+def test_composed_loss_is_its_twin(size, shares):
+    leaves, target, foreground = view(size)
+    rest = (target, foreground, ColourShares(*shares))
+    plain, fused = plain_composed_loss(*leaves, *rest), composed_loss(*leaves, *rest)
+    assert fused.item() == pytest.approx(plain.item(), rel=1e-12)
+    wanted = torch.autograd.grad(plain, leaves, allow_unused=True, materialize_grads=True)
+    for a, b in zip(torch.autograd.grad(3 * fused, leaves), wanted, strict=True):
+        torch.testing.assert_close(a, 3 * b, rtol=1e-9, atol=1e-15)
+
+
+def test_composed_loss_in_single_precision():
+    leaves, target, foreground = view((64, 48), torch.float32)
+    shares = ColourShares(0.8, 2, 0.15)
+    wide = [leaf.detach().double().requires_grad_() for leaf in leaves]
+    exact = PhotoTarget(target.image.double(), target.weights.double())
+    plain = plain_composed_loss(*wide, exact, foreground.double(), shares)
+    fused = composed_loss(*leaves, target, foreground, shares)
+    assert fused.item() == pytest.approx(plain.item(), rel=1e-5)
+    pairs = zip(torch.autograd.grad(fused, leaves), torch.autograd.grad(plain, wide), strict=True)
+    assert all((a - b).norm() < 1e-4 * b.norm() for a, b in pairs)
+
+
+@pytest.mark.parametrize("loss", [composed_loss, plain_composed_loss])
+def test_unknown_pixels_have_no_say_in_a_composed_view(loss):
+    leaves, target, foreground = view((24, 31))
+    rest = (target, foreground, ColourShares(0.8, 2, 0.15))
+    unknown = target.weights == 0
+    other = [
+        torch.where(unknown.reshape(24, 31, *[1] * (t.ndim - 2)), 7.0, t.detach()).requires_grad_()
+        for t in leaves
+    ]
+    wanted, found = loss(*leaves, *rest), loss(*other, *rest)
+    assert found == wanted
+    assert not any(g[unknown].any() for g in torch.autograd.grad(found, other))
+
+
+def test_parts_of_a_view_must_fit():
+    (colours, alpha, behind), target, foreground = view((8, 9))
+    for wrong in ((colours[:4], alpha, behind), (colours, alpha[1:], behind)):
+        with pytest.raises(ParameterError, match="composed_loss"):
+            composed_loss(*wrong, target, foreground, ColourShares())
 
 
 def test_ssim_is_that_of_torchmetrics():

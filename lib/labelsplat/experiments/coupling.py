@@ -19,8 +19,7 @@ from labelsplat.experiments.methods import fit_labels, lifted, lifted_maps, mode
 from labelsplat.experiments.settings import CouplingSettings, Setup
 from labelsplat.experiments.summary import mean_interval, miou_interval
 from labelsplat.labels import foreground
-from labelsplat.parsing import vote_weights
-from labelsplat.splats import FitSettings
+from labelsplat.splats import FitSettings, labels_of_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +93,7 @@ def couple_head(setup: Setup, subject: str, weighted: bool) -> Coupled:
     _warm_up(head, setup.fit, setup.device)
     votes = None
     if weighted:
-        votes = vote_weights(head.photos, head.soft, setup.refine.votes())
-        votes /= votes.mean()  # the labels' loss keeps its weight against the colours'
+        _, votes = labels_of_fit(head.photos, head.soft, setup.fit, setup.refine.votes())
     done = fit_labels(
         head.photos, head.foreground, head.soft, all_views, setup.fit, seed=setup.seed,
         device=setup.device, votes=votes,

@@ -2,9 +2,12 @@
 
 ``noisy``       the labels as they were given, in their own views alone;
 ``vote``        lifted in closed form to colour geometry, all views equal, not sharpened;
-``lift``        as the line does it: weighted by frontalness and confidence, gated, sharpened;
+``lift``        as the line lifts: weighted by frontalness and confidence, gated, sharpened;
 ``joint``       one set of Gaussians that learns colours and labels by descent;
 ``two_models``  two sets that share means and covariances.
+
+``vote`` and ``lift`` share one geometry, that of the colours alone, so that nothing else differs
+between them. The line's own fits hear labels, too: see the experiment ``coupling_weighted``.
 
 A view without labels has no vote and no label loss; its photo counts as any other. Letters: V views
 of which L are labelled, K classes, N Gaussians.

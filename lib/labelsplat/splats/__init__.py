@@ -7,9 +7,12 @@ from labelsplat.splats.frozen import FrozenView, freeze
 from labelsplat.splats.gaussians import Gaussians, read_gaussians, write_gaussians
 from labelsplat.splats.hull import solid_foreground, visual_hull
 from labelsplat.splats.losses import (
+    ColourShares,
     PhotoTarget,
+    composed_loss,
     cross_entropy,
     photometric_loss,
+    plain_composed_loss,
     plain_cross_entropy,
     plain_photometric_loss,
     ssim_map,
@@ -25,6 +28,7 @@ __all__ = [
     "COUPLINGS",
     "ENGINES",
     "CameraBatch",
+    "ColourShares",
     "Drawn",
     "Fit",
     "FitSettings",
@@ -32,6 +36,7 @@ __all__ = [
     "Gaussians",
     "PhotoTarget",
     "Rendering",
+    "composed_loss",
     "cross_entropy",
     "draw_views",
     "fit_gaussians",
@@ -40,6 +45,7 @@ __all__ = [
     "model_posteriors",
     "novel_cameras",
     "photometric_loss",
+    "plain_composed_loss",
     "plain_cross_entropy",
     "plain_photometric_loss",
     "read_gaussians",

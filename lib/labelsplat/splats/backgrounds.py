@@ -39,7 +39,7 @@ def fit_backgrounds(images: np.ndarray, valid: np.ndarray, foreground: np.ndarra
     return out
 
 
-def compose(colours: Tensor, alpha: Tensor, behind: Tensor, affine: Tensor | None) -> Tensor:
+def compose(colours: Tensor, alpha: Tensor, behind: Tensor, affine: Tensor | None = None) -> Tensor:
     """The picture that a camera takes: ``[H, W, 3]``.
 
     Args:

@@ -30,6 +30,7 @@ from labelsplat.splats.loop import Loop
 from labelsplat.splats.objective import Objective, Targets
 from labelsplat.splats.parameters import Parameters
 from labelsplat.splats.poses import corrected_cameras
+from labelsplat.splats.rendering import render
 from labelsplat.splats.settings import FitSettings
 from labelsplat.splats.smoothing import ColourSmoothing
 from labelsplat.splats.start import start_gaussians
@@ -200,7 +201,7 @@ def _finished(loop: Loop, cameras: list[Camera], extent: float) -> Fit:
         if shared:
             good &= label.finite()
         kept, rows = _survivors(colour, good, "colours")
-        errors = [run.psnr(v, run.picture(v, kept)) for v in range(len(cameras))]
+        errors = [run.psnr(v, render(kept, run.camera(v))) for v in range(len(cameras))]
         kept = kept.detach().to("cpu")
         labels, label_rows = None, None
         if shared:

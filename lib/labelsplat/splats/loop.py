@@ -86,16 +86,14 @@ class Loop:
         while self.steps < len(order):
             step, view = self.steps, int(order[self.steps])
             self.objective.parameters.schedule(step / len(order))
-            loss, picture, drawn = self.objective.loss(
-                view, step, absgrad=self.density.absgrad(step)
-            )
+            loss, drawn = self.objective.loss(view, step, absgrad=self.density.absgrad(step))
             loss.backward()
             self.objective.parameters.step()
             if self.density.after(self.objective.parameters, drawn, step):
                 self.smoothing.forget()
             self.smoothing.after(self.objective.parameters, step)
             if step % SHOWN_EVERY == 0 or step == len(order) - 1:
-                self.history.append((step, self.objective.psnr(view, picture.detach())))
+                self.history.append((step, self.objective.psnr(view, drawn)))
                 bar.set_postfix_str(f"{self.history[-1][1]:.1f} dB", refresh=False)
             self.steps += 1
             bar.update()

@@ -10,11 +10,14 @@ the pixels count pulls half as much.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from labelsplat.base import ParameterError
+from labelsplat.splats.backgrounds import compose
 
 
 class PhotoTarget:
@@ -89,6 +92,95 @@ def plain_photometric_loss(image: Tensor, target: PhotoTarget, ssim_share: float
         return l1
     unlike = (weights * (1 - ssim_map(image, target.image))).mean()
     return (1 - ssim_share) * l1 + ssim_share * unlike
+
+
+@dataclass(frozen=True)
+class ColourShares:
+    """Weights of the terms of :func:`composed_loss`.
+
+    Attributes:
+        absolute, squared: of the mean absolute and squared differences of colours.
+        silhouette: of the mean absolute difference of alpha and foreground.
+    """
+
+    absolute: float = 1.0
+    squared: float = 0.0
+    silhouette: float = 0.0
+
+
+def composed_loss(
+    colours: Tensor,
+    alpha: Tensor,
+    behind: Tensor,
+    target: PhotoTarget,
+    foreground: Tensor,
+    shares: ColourShares,
+) -> Tensor:
+    """How far a drawn view, put before its background, is from its photo and its foreground.
+
+    Args:
+        colours: ``[H, W, 3]`` RGB drawn over black.
+        alpha: ``[H, W]``.
+        behind: ``[H, W, 3]`` the background.
+        target: the photo.
+        foreground: ``[H, W]`` what alpha is held to.
+        shares: weights of the terms.
+
+    Returns:
+        A number; it has gradients by ``colours``, ``alpha`` and ``behind``.
+
+    Raises:
+        ParameterError: shapes that do not fit together.
+    """
+    wanted = tuple(target.image.shape)
+    flat = [tuple(t.shape) for t in (alpha, foreground)]
+    if {tuple(colours.shape), tuple(behind.shape)} != {wanted} or set(flat) != {wanted[:2]}:
+        raise ParameterError(
+            f"colours {tuple(colours.shape)}, alpha {flat[0]}, background {tuple(behind.shape)} "
+            f"and foreground {flat[1]} do not fit the photo {wanted}",
+            where="composed_loss",
+        )
+    if not _fusable(colours, alpha, behind, target.image, target.weights, foreground):
+        return plain_composed_loss(colours, alpha, behind, target, foreground, shares)
+    return _Composed.apply(colours, alpha, behind, target, foreground, shares)
+
+
+def plain_composed_loss(
+    colours: Tensor,
+    alpha: Tensor,
+    behind: Tensor,
+    target: PhotoTarget,
+    foreground: Tensor,
+    shares: ColourShares,
+) -> Tensor:
+    """The twin of :func:`composed_loss` in torch's own functions."""
+    known = target.weights > 0
+    picture = torch.where(known[..., None], compose(colours, alpha, behind), 0)
+    away = picture - target.image
+    beyond = torch.where(known, alpha - foreground, 0)
+    each = shares.absolute * away.abs() + shares.squared * away.square()
+    silhouette = shares.silhouette * (target.weights * beyond.abs()).mean()
+    return (target.weights[..., None] * each).mean() + silhouette
+
+
+class _Composed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, colours, alpha, behind, target, foreground, shares) -> Tensor:
+        from labelsplat.splats.cpu import buffers
+        from labelsplat.splats.cpu.composed import composed_loss as fused
+
+        drawn = [t.detach().contiguous().numpy() for t in (colours, alpha, behind)]
+        held = [t.contiguous().numpy() for t in (target.image, target.weights, foreground)]
+        each = np.array([shares.absolute / 3, shares.squared / 3, shares.silhouette])
+        factors = (each / alpha.numel()).astype(drawn[1].dtype)
+        sums, gradients = np.empty(len(drawn[1])), [buffers.empty(a.shape, a.dtype) for a in drawn]
+        fused(*drawn, *held, factors, sums, *gradients)
+        ctx.gradients = [torch.from_numpy(g) for g in gradients]
+        return alpha.new_tensor(sums.sum())
+
+    @staticmethod
+    def backward(ctx, by_loss: Tensor):
+        return (*(g * by_loss for g in ctx.gradients), None, None, None)
 
 
 def ssim_map(x: Tensor, y: Tensor) -> Tensor:

@@ -11,8 +11,13 @@ from torch import Tensor
 from labelsplat.capture.cameras import Camera
 from labelsplat.splats.backgrounds import compose, monomials
 from labelsplat.splats.camera_batch import CameraBatch
-from labelsplat.splats.gaussians import Gaussians
-from labelsplat.splats.losses import PhotoTarget, cross_entropy, photometric_loss
+from labelsplat.splats.losses import (
+    ColourShares,
+    PhotoTarget,
+    composed_loss,
+    cross_entropy,
+    photometric_loss,
+)
 from labelsplat.splats.parameters import Parameters
 from labelsplat.splats.poses import corrected
 from labelsplat.splats.posteriors import label_background
@@ -102,8 +107,8 @@ class Objective:
 
     def draw(
         self, view: int, *, absgrad: bool = False, labels: bool = True
-    ) -> tuple[Tensor, Rendering, Tensor | None]:
-        """The picture ``[H, W, 3]``, what was drawn for it, and label logits ``[H, W, K]``.
+    ) -> tuple[Rendering, Tensor | None]:
+        """Colours over black, drawn for a view, and label logits ``[H, W, K]``.
 
         With ``absgrad`` drawing keeps absolute gradients, see :func:`render`; without ``labels``
         none are drawn, and None comes in their place.
@@ -119,23 +124,23 @@ class Objective:
             drawn = render(colour, camera, **options)
             if label is not None:
                 behind = label_background(label.label_logits.shape[1], label.means)
-                logits = render(label, camera, label.label_logits, background=behind).features[0]
-        return self._composed(view, drawn), drawn, logits
+                alone = render(label, camera, label.label_logits, background=behind)
+                logits = alone.features.squeeze(0)
+        return drawn, logits
 
-    def picture(self, view: int, gaussians: Gaussians) -> Tensor:
-        """The picture ``[H, W, 3]`` that a view takes of other Gaussians than the parameters'."""
-        return self._composed(view, render(gaussians, self.camera(view)))
-
-    def _composed(self, view: int, drawn: Rendering) -> Tensor:
-        """What was drawn for a view before its background, through its camera's colours."""
-        views = self.parameters.views
-        affines = views.get("affines")
+    def picture(self, view: int, drawn: Rendering) -> Tensor:
+        """``[H, W, 3]``: what was drawn for a view, before its background, in its own colours."""
+        affines = self.parameters.views.get("affines")
         return compose(
-            drawn.features[0],
-            drawn.alpha[0],
-            self.targets.monomials @ views["backgrounds"][view],
+            drawn.features.squeeze(0),
+            drawn.alpha.squeeze(0),
+            self._behind(view),
             None if affines is None else affines[view],
         )
+
+    def _behind(self, view: int) -> Tensor:
+        """The background ``[H, W, 3]`` of a view."""
+        return self.targets.monomials @ self.parameters.views["backgrounds"][view]
 
     def _draw_both(self, colour, label, camera, options) -> tuple[Rendering, Tensor]:
         """Colours and labels of one set in one pass."""
@@ -148,23 +153,16 @@ class Objective:
             background=torch.cat([behind.new_zeros(3), behind]),
             **options,
         )
-        return replace(drawn, features=drawn.features[..., :3]), drawn.features[0, ..., 3:]
+        # Split, not sliced: each slice's gradient would be a picture of zeros with the slice in it.
+        seen, logits = drawn.features.split([3, len(behind)], -1)
+        return replace(drawn, features=seen), logits.squeeze(0)
 
-    def loss(
-        self, view: int, step: int = 0, *, absgrad: bool = False
-    ) -> tuple[Tensor, Tensor, Rendering]:
-        """The loss of one view at a step, its picture, and what was drawn for it."""
+    def loss(self, view: int, step: int = 0, *, absgrad: bool = False) -> tuple[Tensor, Rendering]:
+        """The loss of one view at a step, and what was drawn for it."""
         t, s, p = self.targets, self.settings, self.parameters
         due = step % s.label_every == 0
-        picture, drawn, logits = self.draw(view, absgrad=absgrad, labels=due)
-        photo = t.photos[view]
-        total = photometric_loss(picture, photo, s.ssim_share)
-        if s.squared_weight:
-            squared = (photo.weights[..., None] * (picture - photo.image) ** 2).mean()
-            total = total + s.squared_weight * squared
-        if s.alpha_weight:
-            silhouette = (photo.weights * (drawn.alpha[0] - t.foreground[view]).abs()).mean()
-            total = total + s.alpha_weight * silhouette
+        drawn, logits = self.draw(view, absgrad=absgrad, labels=due)
+        total = self._colour_loss(view, drawn)
         if logits is not None:
             found = cross_entropy(logits, t.labels[view], t.label_weights[view])
             total = total + s.label_every * s.label_weight * found
@@ -175,15 +173,33 @@ class Objective:
         if s.thinness_weight:
             total = total + s.thinness_weight * thinness(p.colour["scales"])
         if s.depth_weight:
-            rough = depth_roughness(drawn.depth[0], drawn.alpha[0], photo.image, t.extent)
+            photo = t.photos[view].image
+            rough = depth_roughness(drawn.depth[0], drawn.alpha[0], photo, t.extent)
             total = total + s.depth_weight * rough
         if "affines" in p.views:
             total = total + AFFINE_WEIGHT * p.views["affines"].mean(0).square().sum()
-        return total, picture, drawn
+        return total, drawn
 
-    def psnr(self, view: int, picture: Tensor) -> float:
-        """Of a picture against its photo, over the pixels that count."""
-        photo = self.targets.photos[view]
+    def _colour_loss(self, view: int, drawn: Rendering) -> Tensor:
+        """Of the colours and the silhouette of what was drawn for a view."""
+        s, photo, foreground = self.settings, self.targets.photos[view], self.targets.foreground
+        shares = ColourShares(1 - s.ssim_share, s.squared_weight, s.alpha_weight)
+        alpha = drawn.alpha.squeeze(0)
+        if not s.ssim_share and "affines" not in self.parameters.views:
+            colours, behind = drawn.features.squeeze(0), self._behind(view)
+            return composed_loss(colours, alpha, behind, photo, foreground[view], shares)
+        picture = self.picture(view, drawn)
+        # Nothing is behind a whole picture; its absolute differences are in the photometric loss.
+        others = replace(shares, absolute=0.0)
+        nothing = torch.zeros_like(picture)
+        return photometric_loss(picture, photo, s.ssim_share) + composed_loss(
+            picture, alpha, nothing, photo, foreground[view], others
+        )
+
+    @torch.no_grad()
+    def psnr(self, view: int, drawn: Rendering) -> float:
+        """Of what was drawn for a view against its photo, over the pixels that count."""
+        photo, picture = self.targets.photos[view], self.picture(view, drawn)
         weight = (photo.weights > 0)[..., None]
         error = (weight * (picture - photo.image) ** 2).sum() / (3 * weight.sum()).clamp_min(1)
         return float(-10 * torch.log10(error.clamp_min(1e-12)))
