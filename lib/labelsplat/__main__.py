@@ -68,10 +68,15 @@ def _finish(options: argparse.Namespace) -> None:
 def _refine(options: argparse.Namespace) -> None:
     from labelsplat.report.refine_page import refine_capture
 
+    parser = options.parser
+    if options.masks:
+        from labelsplat.parsing import mask_labeller
+
+        parser = mask_labeller(options.masks, options.vocabulary)
     page = refine_capture(
         options.capture,
         options.out,
-        parser=options.parser,
+        parser=parser,
         head_frame=options.head_frame,
         crop=options.crop,
     )
@@ -168,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(do=_run)
 
     profile = commands.add_parser("profile", help="write a profile into params.yaml")
-    profile.add_argument("name", nargs="?", default="", help="quick, default or paper")
+    profile.add_argument("name", nargs="?", default="", help="quick, default, hard or paper")
     profile.set_defaults(do=_profile)
 
     check = commands.add_parser("check", help="check params.yaml")
@@ -183,7 +188,15 @@ def _parser() -> argparse.ArgumentParser:
     refine = commands.add_parser("refine", help="refine the labels of a capture of your own")
     refine.add_argument("capture", type=Path, help="folder of photos and cameras")
     refine.add_argument("--out", type=Path, required=True, help="folder to write")
-    refine.add_argument("--parser", type=Path, help="parser file; by default the trained one")
+    labeller = refine.add_mutually_exclusive_group()
+    labeller.add_argument("--parser", type=Path, help="parser file; by default the trained one")
+    labeller.add_argument("--masks", type=Path, help="folder of masks from elsewhere, instead")
+    refine.add_argument(
+        "--vocabulary",
+        default="celebamask-19",
+        help="what the masks' indices mean: celebamask-19 (the public release's order), "
+        "celebamask-official-19, celebamask-segface-19, lapa-11, helen-11, ...",
+    )
     refine.add_argument(
         "--head-frame", metavar="HOW", help="auto, given, estimate, none, or a head_frame.json"
     )

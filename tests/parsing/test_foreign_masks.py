@@ -10,16 +10,15 @@ from PIL import Image
 
 from labelsplat.base import LabelsplatError
 from labelsplat.capture import open_capture, orbit_camera, prepare, write_facescape
-from labelsplat.labels import CELEBAMASK, Vocabulary
+from labelsplat.labels import CELEBAMASK, VOCABULARIES, Vocabulary
 from labelsplat.parsing import (
-    celebamask_in_order,
     class_map,
     foreign_predictions,
     load_predictions,
+    mask_labeller,
     nearest_classes,
     save_predictions,
 )
-from labelsplat.parsing.foreign_masks import ORDERS
 
 SUBJECT = "7/1_neutral"
 POSES = [(-50, 0), (0, 10), (40, -10)]
@@ -108,13 +107,15 @@ def test_all_forms_say_the_same(scan, folder):
         np.testing.assert_allclose(other.probabilities, index.probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order", ["celebamask-19", "celebamask-official-19", "celebamask-segface-19"]
+)
 def test_orders_are_undone_by_name(scan, folder, order):
     """Each order as its source prints it: the same region under three different indices."""
     capture = open_capture(scan)
     write_index(folder, capture)
     _, true = read(scan, folder)
-    vocabulary = celebamask_in_order(order)
+    vocabulary = VOCABULARIES[order]
     places = {
         "celebamask-19": {"l_brow": 2, "nose": 10, "neck": 14, "hair": 17},
         "celebamask-official-19": {"nose": 2, "l_brow": 6, "hair": 13, "neck": 17, "cloth": 18},
@@ -272,9 +273,23 @@ def test_faults_are_named(scan, folder, fault):
         read(scan, folder)
 
 
-def test_unknown_orders_and_colours_for_indices(scan, folder):
+def test_masks_label_like_a_parser(scan, folder):
+    capture = open_capture(scan)
+    write_index(folder, capture)
+    photos, soft = read(scan, folder)
+    labeller = mask_labeller(folder, "celebamask-19")
+    assert labeller.path == folder and labeller.vocabulary is CELEBAMASK
+    np.testing.assert_array_equal(labeller.label(capture, photos), soft.probabilities)
+
+
+def test_unknown_orders_and_missing_folders(folder):
     with pytest.raises(LabelsplatError, match="celebamask-official-19"):
-        celebamask_in_order("celebamask")
+        mask_labeller(folder, "celebamask")
+    with pytest.raises(LabelsplatError, match="nowhere"):
+        mask_labeller(folder / "nowhere", "celebamask-19")
+
+
+def test_colours_for_indices(scan, folder):
     for name, labels in zip(NAMES, labels_of(open_capture(scan)), strict=True):
         Image.fromarray(CELEBAMASK.colours[labels]).save(folder / f"{name}.png")
     with pytest.raises(LabelsplatError, match=r"0\.png: a mask of indices has one channel"):

@@ -3,7 +3,7 @@
 ::
 
     data/     capture  standard/{photos,labels}          read by the stages that train and refine
-              truth  heldout/{photos,truth}  test/{photos,truth}  tune      read by evaluation alone
+              truth  heldout/{photos,truth}  test/{photos,truth,hard}  tune   read by evaluation
               experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
@@ -143,6 +143,16 @@ class Layout:
     def test_truth(self) -> Path:
         """Truth of ``test``."""
         return self.test / "truth"
+
+    @property
+    def hard_photos(self) -> Path:
+        """Photos of the test heads with nuisances, a subset that is scored by itself."""
+        return self.test / "hard" / "photos"
+
+    @property
+    def hard_truth(self) -> Path:
+        """Truth of these."""
+        return self.test / "hard" / "truth"
 
     @property
     def tune(self) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +21,17 @@ from labelsplat.capture.facescape import write_facescape
 from labelsplat.capture.poses import POSES, Pose
 from labelsplat.capture.sets import write_truth
 
+if TYPE_CHECKING:
+    from labelsplat.capture.heads import Shot
+
 FIELD_OF_VIEW = 16.5
 """Degrees; with DISTANCE the head fills about three quarters of the image."""
 
 DISTANCE = 1.15
 """Metres from the head's centre; the standard set varies it between 1.0 and 1.25."""
+
+FEW = "few"
+"""``capture.rig`` of the 11 views a head that the paper's setting has; else a name of RIGS."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,11 @@ class ViewSet:
     """Views of one identity that go to one pair of trees.
 
     Attributes:
-        poses: key of :data:`labelsplat.capture.poses.POSES`.
+        poses: key of :data:`labelsplat.capture.poses.POSES`, or of
+            :data:`labelsplat.capture.heads.RIGS`.
         photos: root of the tree of photos.
         truth: root of the tree of labels, alpha and depth.
-        count: how many poses of the list to take; None = all.
+        count: how many of the views to take; None = all.
     """
 
     poses: str
@@ -44,8 +52,33 @@ class ViewSet:
     count: int | None = None
 
     def angles(self, identity: int) -> list[Pose]:
-        """The (yaw, pitch) of this set's views of an identity, degrees."""
+        """The (yaw, pitch) of this set's views of an identity, degrees; not of a rig's."""
         return POSES[self.poses](identity)[: self.count]
+
+    def shots(self, identity: int, seed: int, size: int, level: str) -> list[Shot]:
+        """The cameras of this set's views of an identity.
+
+        Args:
+            identity: its number.
+            seed: of the whole run.
+            size: pixels, width and height.
+            level: nuisance level: at ``hard`` each photo has a lens of its own.
+        """
+        from labelsplat.capture.heads import RIGS, Shot, rig, sample_lens
+
+        own = identity + 1000 * seed
+        if self.poses in RIGS:
+            return rig(self.poses, own, size)[: self.count]
+        near = (1.0, 1.25) if self.poses == "standard" else (DISTANCE, DISTANCE)
+        rng = np.random.default_rng([seed, identity, *self.poses.encode()])
+        shots = []
+        for number, (yaw, pitch) in enumerate(self.angles(identity)):
+            lens = rng.uniform(*near), FIELD_OF_VIEW
+            if level != "plain":
+                lens = sample_lens(own, number, level)
+            camera = orbit_camera(yaw, pitch, *lens, size)
+            shots.append(Shot(camera, camera))
+        return shots
 
 
 @dataclass(frozen=True)
@@ -54,7 +87,7 @@ class Photographed:
 
     Attributes:
         subject: ``"{id}/{k_expression}"``.
-        group: "standard", "validation", "capture", "test".
+        group: as of its job.
         images: number of images of each :class:`ViewSet`, in order.
         facts: age, gender, ancestry, hair, expression, in words and numbers.
     """
@@ -65,75 +98,98 @@ class Photographed:
     facts: dict
 
 
-def photograph(
-    identity: int, group: str, sets: tuple[ViewSet, ...], size: int, supersample: int, seed: int
-) -> Photographed:
+@dataclass(frozen=True)
+class Job:
+    """One identity to be photographed.
+
+    Attributes:
+        identity: its number, at least 1.
+        group: "standard", "validation", "capture", "test" or "hard".
+        sets: which views, and where they go.
+        level: nuisance level, a key of :data:`labelsplat.capture.heads.NUISANCE_LEVELS`.
+    """
+
+    identity: int
+    group: str
+    sets: tuple[ViewSet, ...]
+    level: str = "plain"
+
+
+def photograph(job: Job, size: int, supersample: int, seed: int) -> Photographed:
     """Make one head and write all its views; a pure function of its arguments.
 
     Args:
-        identity: the identity's number, at least 1.
-        group: name that is passed through to the result.
-        sets: which views, and where they go.
+        job: whom, how, and where to.
         size: pixels, width and height of every image.
         supersample: rays a pixel and axis.
         seed: of the whole run; another seed gives other people under the same numbers.
     """
     # Numba's kernels take a second to import; readers of captures do not need them.
-    from labelsplat.capture.heads import bake, build_head, describe, render_view, sample_identity
+    from labelsplat.capture.heads import (
+        bake,
+        build_head,
+        describe,
+        render_view,
+        sample_identity,
+        sample_photo,
+    )
 
-    person = sample_identity(identity + 1000 * seed)
-    subject = f"{identity}/{person.expression}"
-    scene = bake(build_head(person), seed=identity + 1000 * seed)
-    rng = np.random.default_rng([seed, identity])
-    for view_set in sets:
-        poses = view_set.angles(identity)
-        near = (1.0, 1.25) if view_set.poses == "standard" else (DISTANCE, DISTANCE)
-        cameras = [
-            orbit_camera(yaw, pitch, rng.uniform(*near), FIELD_OF_VIEW, size)
-            for yaw, pitch in poses
+    own = job.identity + 1000 * seed
+    person = sample_identity(own, job.level)
+    subject = f"{job.identity}/{person.expression}"
+    scene = bake(build_head(person), seed=own)
+    counts = []
+    for view_set in job.sets:
+        shots = view_set.shots(job.identity, seed, size, job.level)
+        views = [
+            render_view(scene, shot.camera, supersample, sample_photo(own, number, job.level))
+            for number, shot in enumerate(shots)
         ]
-        views = [render_view(scene, camera, supersample) for camera in cameras]
         names = [str(i) for i in range(len(views))]
-        photos = [view.image for view in views]
+        photos, cameras = [view.image for view in views], [shot.reported for shot in shots]
         write_facescape(view_set.photos, subject, names, photos, cameras, seed=seed)
         for name, view in zip(names, views, strict=True):
             depth = view.depth if view_set.poses != "standard" else None
             write_truth(view_set.truth, subject, name, view.labels, view.alpha, depth)
-    counts = tuple(len(s.angles(identity)) for s in sets)
-    return Photographed(subject, group, counts, describe(person))
-
-
-Job = tuple[int, str, tuple[ViewSet, ...]]
+        counts.append(len(views))
+    return Photographed(subject, job.group, tuple(counts), describe(person))
 
 
 def default_jobs(layout: Layout, capture: dict) -> list[Job]:
-    """Identities and their views for the default run, as (identity, group, sets).
+    """Identities and their views for the default run.
 
     Raises:
-        ParameterError: two sets would share an identity.
+        ParameterError: two sets would share an identity, or a nuisance level or a rig is unknown.
     """
+    level, poses = capture["nuisance"], capture["rig"]
     standard = (ViewSet("standard", layout.standard_photos, layout.standard_labels),)
     captured = (
-        ViewSet("capture", layout.capture, layout.truth),
+        ViewSet("capture" if poses == FEW else poses, layout.capture, layout.truth),
         ViewSet("heldout", layout.heldout_photos, layout.heldout_truth, capture["heldout_views"]),
     )
     test = (ViewSet("test", layout.test_photos, layout.test_truth),)
+    hard = (ViewSet("test", layout.hard_photos, layout.hard_truth),)
     first = capture["standard_first"]
     between = first + capture["standard_identities"]
     plan = [
-        (first, capture["standard_identities"], "standard", standard),
-        (between, capture["validation_identities"], "validation", standard),
-        (capture["capture_first"], capture["capture_identities"], "capture", captured),
-        (capture["test_first"], capture["test_identities"], "test", test),
+        (first, capture["standard_identities"], "standard", standard, "plain"),
+        (between, capture["validation_identities"], "validation", standard, "plain"),
+        (capture["capture_first"], capture["capture_identities"], "capture", captured, level),
+        (capture["test_first"], capture["test_identities"], "test", test, "plain"),
+        (capture["hard_first"], capture["hard_identities"], "hard", hard, "hard"),
     ]
-    jobs = [(start + i, group, sets) for start, n, group, sets in plan for i in range(n)]
-    numbers = [identity for identity, *_ in jobs]
+    jobs = [
+        Job(first + i, group, sets, level)
+        for first, count, group, sets, level in plan
+        for i in range(count)
+    ]
+    numbers = [job.identity for job in jobs]
     twice = sorted({n for n in numbers if numbers.count(n) > 1})
     if twice:
         raise ParameterError(
             f"identity {twice[0]} would be in two sets",
             where="params.yaml: capture",
-            remedy="Move standard_first, capture_first or test_first apart",
+            remedy="Move standard_first, capture_first, test_first or hard_first apart",
         )
     return jobs
 
@@ -142,7 +198,7 @@ def make_sets(
     jobs: list[Job], *, size: int, supersample: int, seed: int, processes: int
 ) -> list[Photographed]:
     """Photograph all identities, several processes at a time, in the order of ``jobs``."""
-    arguments = [(*job, size, supersample, seed) for job in jobs]
+    arguments = [(job, size, supersample, seed) for job in jobs]
     return run_jobs(photograph, arguments, processes=processes, description="heads")
 
 

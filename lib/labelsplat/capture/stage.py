@@ -15,6 +15,7 @@ from labelsplat.capture.embedded import (
     make_sets,
     write_groups,
 )
+from labelsplat.capture.head_checks import check_heads
 from labelsplat.capture.pools import EMBEDDED, open_pools, write_pool
 from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.source import content_digest, source_root
@@ -47,10 +48,11 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
     for root in roots:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
-    wanted = {"capture", "test"} if embedded else set()
+    wanted = {"capture", "test", "hard"} if embedded and "test" not in pools else set()
+    wanted |= {"capture"} if embedded else set()
     wanted |= set(GROUPS)
     wanted -= {group for _, groups in pools.values() for group in groups}
-    jobs = [job for job in default_jobs(layout, capture) if job[1] in wanted]
+    jobs = [job for job in default_jobs(layout, capture) if job.group in wanted]
     done = make_sets(
         jobs,
         size=capture["size"],
@@ -65,11 +67,18 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
     for pool, (found, groups) in pools.items():
         done += write_pool(found, groups, *places[pool], capture["size"])
     write_groups(layout.standard / "groups.json", done, GROUPS)
-    counts = count_sets(done)
+    counts: dict = count_sets(done)
     if note is not None:
         write_json(layout.capture / "capture.json", note)
         counts["images"]["capture"] = sum(note["views"].values())
         counts["identities"]["capture"] = len(note["views"])
+    counts |= check_heads(
+        capture["test_first"],
+        capture["checked_pairs"],
+        supersample=capture["supersample"],
+        seed=seed,
+        processes=capture["processes"],
+    )
     write_json(layout.capture_counts, counts)
     return done
 

@@ -123,6 +123,16 @@ def evaluate_line(
             device,
             lambda subject: say(f"test head {subject}: calibration of the baseline"),
         )
+    hard: dict[str, ViewConfusions] = {}
+    if arms and has_truth(layout.hard_truth):
+        hard = score_arms(
+            files,
+            layout.hard_photos,
+            layout.hard_truth,
+            size,
+            device,
+            lambda subject: say(f"hard test head {subject}: {len(files)} arms"),
+        )
     baseline = load_checkpoint(files["baseline"]).net
     divisor = chosen_temperature(files["baseline"], temperature)
 
@@ -151,6 +161,10 @@ def evaluate_line(
         "test": summary.count_views(arms.get("baseline")),
         "capture": summary.count_views(labels.get("raw")),
         **summary.summarise_arms(arms, list(files), bootstrap, seed),
+        "hard": {
+            "test": summary.count_views(hard.get("baseline")),
+            **summary.summarise_arms(hard, list(files), bootstrap, seed),
+        },
         "pretrain": pretrain,
         "labels": summary.summarise_labels(labels, names, bootstrap, seed),
         "agreement": summary.summarise_agreement(_join_by_name(captures.agreeing)),

@@ -33,7 +33,7 @@ def tune_capture(line: Mapping[str, Any]) -> dict[str, Any]:
     """
     used = [
         line[f"{name}_first"] + line[f"{name}_identities"]
-        for name in ("standard", "capture", "test")
+        for name in ("standard", "capture", "test", "hard")
     ]
     # Beyond every identity of the line, so that no person is in both.
     first = max(used) + line["validation_identities"] + 100
@@ -41,6 +41,8 @@ def tune_capture(line: Mapping[str, Any]) -> dict[str, Any]:
         **line,
         "standard_identities": 0,
         "validation_identities": 0,
+        "hard_identities": 0,
+        "checked_pairs": 0,
         "capture_first": first,
         "test_first": first + line["capture_identities"],
     }

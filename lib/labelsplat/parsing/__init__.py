@@ -18,7 +18,6 @@ from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.finetune import ARMS, ArmReport, arm_checkpoint, arm_images, finetune_round
 from labelsplat.parsing.foreign import KINDS, load_parser, predict_photos, working_size
 from labelsplat.parsing.foreign_masks import (
-    celebamask_in_order,
     class_map,
     foreign_predictions,
     nearest_classes,
@@ -32,6 +31,7 @@ from labelsplat.parsing.frames import (
     with_facts,
     with_frame,
 )
+from labelsplat.parsing.labellers import Labeller, mask_labeller, parser_labeller
 from labelsplat.parsing.losses import Ohem, class_weights, segmentation_loss
 from labelsplat.parsing.onnx_description import (
     OnnxDescription,
@@ -73,6 +73,7 @@ __all__ = [
     "Checkpoint",
     "LabelledImages",
     "LabelledViews",
+    "Labeller",
     "Ohem",
     "OnnxDescription",
     "OnnxParser",
@@ -90,7 +91,6 @@ __all__ = [
     "augment",
     "calibrate_parser",
     "calibration_file",
-    "celebamask_in_order",
     "choose_frame",
     "chosen_temperature",
     "class_map",
@@ -113,7 +113,9 @@ __all__ = [
     "load_release",
     "load_temperature",
     "make_optimiser",
+    "mask_labeller",
     "nearest_classes",
+    "parser_labeller",
     "posed",
     "predict",
     "predict_averaged",

@@ -18,26 +18,12 @@ from PIL import Image
 
 from labelsplat.base import LabelsplatError
 from labelsplat.capture import Capture, Crop, Prepared, View, undistortion_maps
-from labelsplat.labels import CELEBAMASK, IGNORE, VOCABULARIES, Vocabulary
+from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
 from labelsplat.parsing.store import SoftPredictions
 
 Kind = Literal["auto", "index", "colour"]
 
 OfClass = Callable[[int], np.ndarray]
-
-ORDERS = {
-    "celebamask-19": CELEBAMASK.classes,
-    "celebamask-official-19": (
-        "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear",
-        "r_ear", "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
-    ),
-    "celebamask-segface-19": (
-        "background", "neck", "skin", "cloth", "l_ear", "r_ear", "l_brow", "r_brow", "l_eye",
-        "r_eye", "nose", "mouth", "l_lip", "u_lip", "hair", "eye_g", "hat", "ear_r", "neck_l",
-    ),
-}  # fmt: skip
-"""CelebAMask-HQ's classes in the three orders in use: of the public BiSeNet release (2 = l_brow),
-of the data set's own scripts (2 = nose), of SegFace (1 = neck)."""
 
 SUFFIXES = (".png", ".npy")
 
@@ -45,25 +31,6 @@ MOST_FOREIGN = 0.25
 """Share of a colour mask that may be of no colour of the palette: edges are, regions are not."""
 
 _REACH = 2  # pixels to either side in which a blended edge pixel looks for its region
-
-
-def celebamask_in_order(name: str) -> Vocabulary:
-    """CelebAMask-HQ's vocabulary in one of :data:`ORDERS`, each class in our own colour.
-
-    Raises:
-        LabelsplatError: no such order.
-    """
-    if name in VOCABULARIES:
-        return VOCABULARIES[name]
-    if name not in ORDERS:
-        raise LabelsplatError(
-            f"no index order {name!r} of CelebAMask-HQ", remedy=f"One of {', '.join(ORDERS)}"
-        )
-    colours = dict(zip(CELEBAMASK.classes, CELEBAMASK.palette, strict=True))
-    classes = ORDERS[name]
-    return replace(
-        CELEBAMASK, name=name, classes=classes, palette=tuple(colours[c] for c in classes)
-    )
 
 
 def class_map(

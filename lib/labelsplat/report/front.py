@@ -119,7 +119,7 @@ def front_page(layout: Layout) -> str:
 
     metrics = Metrics(layout.metrics)
     params = _params(layout)
-    bars = gates(metrics)
+    bars, hard = gates(metrics), metrics.hard()
     judged = [gate for gate in bars if gate.met is not None]
     environment = templates()
     environment.filters |= {"score": score, "signed": signed, "percent": percent}
@@ -134,6 +134,7 @@ def front_page(layout: Layout) -> str:
         "meanings": ARM_MEANINGS,
         "rows_miou": headline_rows(metrics),
         "rows_f1": headline_rows(metrics, "f1"),
+        "rows_hard": headline_rows(hard) if hard.arm("baseline", "all").value is not None else [],
         "label_rows": _label_rows(metrics),
         "geometry": read_geometry(layout),
         "agreement": {kind: metrics.agreement(kind) for kind in ("raw", "refined")},
@@ -145,6 +146,7 @@ def front_page(layout: Layout) -> str:
             "test": metrics.count("identities", "test"),
             "test_images": metrics.count("images", "test"),
             "capture": metrics.count("images", "capture"),
+            "hard": metrics.count("identities", "hard"),
         },
         "source": params.get("capture", {}).get("source"),
         "size": params.get("capture", {}).get("size"),

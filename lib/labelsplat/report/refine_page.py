@@ -33,7 +33,13 @@ from labelsplat.capture import (
     restore_crop,
 )
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
-from labelsplat.parsing import choose_frame, frame_of, load_parser, predict_photos, with_facts
+from labelsplat.parsing import (
+    Labeller,
+    choose_frame,
+    frame_of,
+    parser_labeller,
+    with_facts,
+)
 from labelsplat.parsing.frames import MODES
 from labelsplat.refine import (
     RefineSettings,
@@ -84,7 +90,7 @@ class RefinedPhotos:
         gaussians: with label logits.
         psnr: of the fit on the photos that it saw, dB.
         vocabulary: meaning of the labels.
-        parser: file of the checkpoint.
+        parser: file of the parser, or folder of the masks.
         trained_here: whether that is this project's own parser.
         frame: facts of the head frame, see :func:`labelsplat.parsing.choose_frame`.
         loose: how many times wider than a head's crop the photos were framed; None where they were
@@ -132,7 +138,7 @@ class RefinedPhotos:
 def refine_capture(
     capture: str | Path,
     out: str | Path,
-    parser: str | Path | None = None,
+    parser: str | Path | Labeller | None = None,
     *,
     size: int | None = None,
     views: int = VIEWS,
@@ -150,8 +156,8 @@ def refine_capture(
         capture: folder of photos and cameras in any layout that
             :func:`labelsplat.capture.open_capture` knows.
         out: folder to write; replaced as a whole if an earlier call made it.
-        parser: a file that :func:`labelsplat.parsing.load_parser` opens; by default the project's
-            own, see :func:`default_parser`.
+        parser: a file that :func:`labelsplat.parsing.load_parser` opens, or another labeller, e.g.
+            masks from elsewhere; by default the project's own, see :func:`default_parser`.
         size: working size in pixels; by default ``capture.size`` of ``params``.
         views: photos at most that are fitted and vote; masks are written for all.
         params: content of params.yaml; by default that of the project.
@@ -171,13 +177,16 @@ def refine_capture(
     layout = Layout.find()
     params = params or load_params(layout.root / "params.yaml")
     photos = open_capture(capture)
-    checkpoint = default_parser(layout, params) if parser is None else Path(parser)
+    if not isinstance(parser, Labeller):
+        file = default_parser(layout, params) if parser is None else parser
+        labeller = parser_labeller(file, flip=params["predict"]["flip"], device=params["device"])
+    else:
+        labeller = parser
     done = refine_photos(
         photos,
-        checkpoint,
+        labeller,
         fit=FitSettings(**params["fit"]),
         refine=RefineSettings(**params["refine"]),
-        flip=params["predict"]["flip"],
         size=size or params["capture"]["size"],
         views=views,
         seed=params["seed"],
@@ -241,12 +250,11 @@ def default_parser(layout: Layout, params: dict) -> Path:
 
 def refine_photos(
     capture: Capture,
-    parser: Path,
+    labeller: Labeller,
     *,
     fit: FitSettings,
     refine: RefineSettings,
     size: int,
-    flip: bool = True,
     views: int = VIEWS,
     seed: int = 0,
     device: str = "auto",
@@ -258,11 +266,10 @@ def refine_photos(
 
     Args:
         capture: the photos.
-        parser: a file that :func:`labelsplat.parsing.load_parser` opens.
+        labeller: who labels them.
         fit: of the Gaussians; its iterations are scaled from 11 photos to as many as vote.
         refine: of the labels; a single round.
         size: working size in pixels.
-        flip: average predictions with the mirrored image.
         views: photos at most that are fitted and vote.
         seed: of the fit.
         device: "auto", "cpu" or "cuda".
@@ -270,18 +277,17 @@ def refine_photos(
         head_frame: one of :data:`labelsplat.parsing.frames.MODES`, or a file that gives the frame.
         crop: whether loosely framed photos are cropped to the head where that is known.
     """
-    checkpoint = load_parser(parser)
     photos = prepare(capture, size)
     loose = None
 
     def look() -> tuple[np.ndarray, Prepared, np.ndarray, dict]:
-        """Which photos vote, these, what the parser says of them, and the head's frame."""
+        """Which photos vote, these, what the labeller says of them, and the head's frame."""
         chosen = evenly_spaced(len(photos.names), views)
         voting = photos.only(chosen)
-        said = predict_photos(checkpoint, capture, voting, flip, device)
+        said = labeller.label(capture, voting)
         if head_frame not in MODES:
             return chosen, voting, said, frame_facts(read_frame(head_frame))
-        facts = choose_frame(capture, voting, said, str(head_frame), checkpoint.vocabulary)
+        facts = choose_frame(capture, voting, said, str(head_frame), labeller.vocabulary)
         return chosen, voting, said, facts
 
     chosen, voting, soft, facts = look()
@@ -314,9 +320,9 @@ def refine_photos(
     moved = dict(zip(chosen, fitted.cameras, strict=True))
     photos = replace(photos, cameras=[moved.get(i, c) for i, c in enumerate(photos.cameras)])
     features, posteriors = lift_subject(fitted.gaussians, voting, soft, refine, later=False)
-    factors = np.ones(len(checkpoint.vocabulary), np.float32)
+    factors = np.ones(len(labeller.vocabulary), np.float32)
     if refine.class_factors == "ears":
-        factors = ear_factors([posteriors], checkpoint.vocabulary)
+        factors = ear_factors([posteriors], labeller.vocabulary)
     labels, sure = _labels_of_all(fitted.gaussians, features, photos, factors, refine)
     logits = torch.from_numpy(np.log(features))
     return RefinedPhotos(
@@ -329,8 +335,8 @@ def refine_photos(
         drawn=_drawn(fitted, voting),
         gaussians=replace(fitted.gaussians, label_logits=logits),
         psnr=fitted.psnr,
-        vocabulary=checkpoint.vocabulary,
-        parser=Path(parser),
+        vocabulary=labeller.vocabulary,
+        parser=labeller.path,
         trained_here=trained_here,
         frame=facts,
         loose=loose,

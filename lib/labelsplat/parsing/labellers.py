@@ -1,0 +1,81 @@
+"""Who says what is seen in photos: a parser, or masks that were made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelsplat.base import LabelsplatError
+from labelsplat.capture import Capture, Prepared
+from labelsplat.labels import CELEBAMASK, VOCABULARIES, Vocabulary
+from labelsplat.parsing.foreign import load_parser, predict_photos
+from labelsplat.parsing.foreign_masks import foreign_predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Labeller:
+    """Something that labels photos softly.
+
+    Attributes:
+        path: of the parser's file, or of the folder of masks.
+        vocabulary: of the labels.
+        label: soft labels ``[V, size, size, classes]`` of a capture's photos at working size.
+    """
+
+    path: Path
+    vocabulary: Vocabulary
+    label: Callable[[Capture, Prepared], np.ndarray]
+
+
+def parser_labeller(path: str | Path, *, flip: bool = True, device: str = "auto") -> Labeller:
+    """A parser's file, see :func:`labelsplat.parsing.load_parser` for those that are known.
+
+    Args:
+        path: of the file.
+        flip: average with the mirrored image.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        LabelsplatError: a missing, broken or unknown file; names it.
+    """
+    parser = load_parser(path)
+
+    def label(capture: Capture, photos: Prepared) -> np.ndarray:
+        return predict_photos(parser, capture, photos, flip, device)
+
+    return Labeller(Path(path), parser.vocabulary, label)
+
+
+def mask_labeller(
+    folder: str | Path, order: str, *, renamed: dict[str, str] | None = None
+) -> Labeller:
+    """A folder of masks of the photos as taken, see :func:`foreign_predictions`.
+
+    Args:
+        folder: of the masks, named like the photos.
+        order: what their indices (or colours) mean: a key of
+            :data:`labelsplat.labels.VOCABULARIES`.
+        renamed: our name of a class, where the names differ.
+
+    Raises:
+        LabelsplatError: no such folder, or an order that is not known.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise LabelsplatError("the folder of masks is missing", where=folder)
+    if order not in VOCABULARIES:
+        raise LabelsplatError(
+            f"no vocabulary {order!r}",
+            where=folder,
+            remedy=f"Say what the masks' indices mean: {', '.join(VOCABULARIES)}",
+        )
+    vocabulary = VOCABULARIES[order]
+
+    def label(capture: Capture, photos: Prepared) -> np.ndarray:
+        found = foreign_predictions(folder, capture, photos, vocabulary, renamed=renamed)
+        return found.probabilities
+
+    return Labeller(folder, CELEBAMASK, label)
