@@ -51,11 +51,13 @@ def _run(options: argparse.Namespace) -> None:
 
 def _source(options: argparse.Namespace) -> None:
     from labelsplat.base.layout import Layout
-    from labelsplat.capture import note_source
+    from labelsplat.capture import note_parser, note_source
     from labelsplat.report.params import load_params
 
     layout = Layout(_root())
-    note_source(layout, load_params(layout.root / "params.yaml")["capture"])
+    params = load_params(layout.root / "params.yaml")
+    note_source(layout, params["capture"])
+    note_parser(layout, params["predict"]["parser"])
 
 
 def _finish(options: argparse.Namespace) -> None:
@@ -179,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check params.yaml")
     check.set_defaults(do=_check)
 
-    source = commands.add_parser("source", help="note sizes and times of photos of your own")
+    source = commands.add_parser("source", help="note photos and a parser of your own")
     source.set_defaults(do=_source)
 
     finish = commands.add_parser("finish", help="gather metrics, write the front page")

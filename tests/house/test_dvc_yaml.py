@@ -42,7 +42,9 @@ def test_the_source_is_looked_at_in_every_run(stages):
     """DVC cannot see photos outside the project; a note of their sizes and times it can."""
     stage = CONTENT["stages"][BARE]
     assert stage["always_changed"] and stage["desc"] and "deps" not in stage
-    assert stage["outs"] == ["data/source.json"] and "data/source.json" in stages["capture"].deps
+    assert stage["outs"] == ["data/source.json", "data/parser.json"]
+    assert "data/source.json" in stages["capture"].deps
+    assert "data/parser.json" in stages["predict@r1"].deps
     readers = [name for name, s in stages.items() if "data/source.json" in s.deps]
     assert readers == ["capture"]  # the note changes with a mere touch of the photos
 

@@ -73,6 +73,11 @@ class Layout:
         """The layout of the project that this code belongs to, see :func:`project_root`."""
         return cls(project_root())
 
+    def outside(self, named: str) -> Path:
+        """A path that a user named in params.yaml; relative ones start at the project."""
+        path = Path(named).expanduser()
+        return path if path.is_absolute() else self.root / path
+
     def relative(self, path: str | Path) -> str:
         """``path`` as it is written in dvc.yaml: relative to the root, with forward slashes."""
         return Path(path).resolve().relative_to(self.root).as_posix()
@@ -93,6 +98,11 @@ class Layout:
     def source_note(self) -> Path:
         """Where the photos come from, with sizes and times of those that lie elsewhere."""
         return self.data / "source.json"
+
+    @property
+    def parser_note(self) -> Path:
+        """Which parser predicts first, with a digest of its file if it is the user's own."""
+        return self.data / "parser.json"
 
     @property
     def truth(self) -> Path:

@@ -51,7 +51,7 @@ from labelsplat.capture.poses import (
 )
 from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.sets import read_alpha, read_depth, read_labels, write_truth
-from labelsplat.capture.source import note_source, source_state
+from labelsplat.capture.source import note_parser, note_source, source_state
 from labelsplat.capture.stage import capture_root, gather, shown_subjects
 from labelsplat.capture.views import (
     NORMAL_EXTENT,
@@ -124,6 +124,7 @@ __all__ = [
     "load_photo",
     "looseness",
     "normalised",
+    "note_parser",
     "note_source",
     "open_capture",
     "open_labelled",

@@ -49,8 +49,7 @@ def pool_sources(layout: Layout, capture: dict) -> dict[str, tuple[str, Path]]:
         source, named = capture.get(f"{pool}_source", EMBEDDED), capture.get(f"{pool}_root", "")
         if source == EMBEDDED:
             continue
-        root = Path(named).expanduser()
-        root = root if root.is_absolute() else layout.root / root
+        root = layout.outside(named)
         if not named or not root.is_dir():
             raise CaptureError(
                 f"capture.{pool}_root is {named!r}, which is no folder",

@@ -32,6 +32,31 @@ def note_source(layout: Layout, capture: dict) -> None:
     write_json(layout.source_note, source_state(layout, capture))
 
 
+def note_parser(layout: Layout, parser: str) -> None:
+    """Write ``data/parser.json``: the file of ``predict.parser`` and digests of its content.
+
+    Args:
+        layout: the project's tree.
+        parser: parameter ``predict.parser``; relative paths start at the project; "" = none.
+
+    Raises:
+        CaptureError: there is no such file.
+    """
+    note = {}
+    if parser:
+        file = layout.outside(parser)
+        if not file.is_file():
+            raise CaptureError(
+                f"predict.parser is {parser!r}, which is no file",
+                where="params.yaml",
+                remedy='Name a parser file, or "" for the one that this project trains',
+            )
+        # Beside an ONNX model lies its description.
+        files = [file, *(p for p in (file.with_suffix(".yaml"),) if p.is_file())]
+        note = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    write_json(layout.parser_note, note)
+
+
 def source_state(layout: Layout, capture: dict) -> dict:
     """What :func:`note_source` writes; photos are not opened, so this takes no time."""
     pools = pool_state(layout, capture)
@@ -56,8 +81,7 @@ def source_root(layout: Layout, capture: dict) -> Path:
     Raises:
         CaptureError: there is no such folder.
     """
-    root = Path(capture["root"]).expanduser()
-    root = root if root.is_absolute() else layout.root / root
+    root = layout.outside(capture["root"])
     if not capture["root"] or not root.is_dir():
         raise CaptureError(
             f"capture.root is {capture['root']!r}, which is no folder",

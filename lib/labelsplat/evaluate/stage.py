@@ -31,7 +31,12 @@ from labelsplat.evaluate.labels_quality import (
 )
 from labelsplat.evaluate.pretrain import pretrain_quality
 from labelsplat.labels import CELEBAMASK
-from labelsplat.parsing import chosen_temperature, load_checkpoint, predict_averaged
+from labelsplat.parsing import (
+    chosen_temperature,
+    load_checkpoint,
+    load_parser,
+    predict_averaged,
+)
 from labelsplat.parsing.device import choose_device
 
 SHOWN = ("baseline", "refined")
@@ -69,6 +74,7 @@ def evaluate_line(
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
     temperature: str = "off",
+    parser: str = "",
     bootstrap: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -92,6 +98,7 @@ def evaluate_line(
             compared without.
         scales: likewise, see ``predict.scales``.
         temperature: likewise, see ``predict.temperature``.
+        parser: likewise, see ``predict.parser``.
         bootstrap: resamples of the identities.
         seed: of the resamples.
         device: "auto", "cpu" or "cuda".
@@ -133,13 +140,16 @@ def evaluate_line(
             device,
             lambda subject: say(f"hard test head {subject}: {len(files)} arms"),
         )
-    baseline = load_checkpoint(files["baseline"]).net
-    divisor = chosen_temperature(files["baseline"], temperature)
+    if parser:
+        own, averaged = load_parser(layout.outside(parser)).net, {}
+    else:
+        divisor = chosen_temperature(files["baseline"], temperature)
+        own, averaged = load_checkpoint(files["baseline"]).net, {
+            "scales": scales, "temperature": divisor,
+        }  # fmt: skip
 
     def as_predicted(images: np.ndarray) -> np.ndarray:
-        soft = predict_averaged(
-            baseline, images, flip=flip, scales=scales, temperature=divisor, device=device
-        )
+        soft = predict_averaged(own, images, flip=flip, device=device, **averaged)
         return soft.argmax(-1).astype(np.uint8)
 
     captures = _captures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from labelsplat.base import LabelsplatError, ParameterError, atomic_dir, read_json, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import (
+    Capture,
     Prepared,
     capture_root,
     open_capture,
@@ -20,10 +21,12 @@ from labelsplat.capture import (
     read_labels,
     read_pool,
 )
+from labelsplat.labels import CELEBAMASK
 from labelsplat.parsing.calibrate import calibrate_parser, load_temperature, save_temperature
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.frames import FRAMES, choose_frame, with_frame
+from labelsplat.parsing.labellers import Labeller, parser_labeller
 from labelsplat.parsing.losses import Ohem
 from labelsplat.parsing.registry import create, find
 from labelsplat.parsing.store import SoftPredictions, load_predictions, save_predictions
@@ -140,6 +143,7 @@ def predict_round(
     scales: Sequence[float] = (1.0,),
     temperature: str = "off",
     head_frame: str = "auto",
+    parser: str = "",
     device: str = "auto",
 ) -> list[str]:
     """Predict every capture view with the checkpoints of a folder.
@@ -159,12 +163,15 @@ def predict_round(
         temperature: "off" or "fitted": divide the logits by what was fitted on validation heads.
         device: "auto", "cpu" or "cuda".
         head_frame: one of :data:`labelsplat.parsing.frames.MODES`.
+        parser: a file that :func:`labelsplat.parsing.load_parser` opens and that predicts in the
+            baseline's place, as it is: at one scale, untempered. The baseline is fine-tuned still.
 
     Returns:
         names of the checkpoints used.
 
     Raises:
-        LabelsplatError: no checkpoint there, or one without the temperature that it shall have.
+        LabelsplatError: no checkpoint there, or one without the temperature that it shall have;
+            a parser of other classes.
     """
     from tqdm.auto import tqdm
 
@@ -179,18 +186,14 @@ def predict_round(
     with atomic_dir(layout.predictions(round_name)) as out:
         for name in found:
             path = folder / f"{name}.safetensors"
-            net, divisor = load_checkpoint(path).net, chosen_temperature(path, temperature)
+            if parser and name == BASELINE:
+                label = own_parser(layout.outside(parser), flip=flip, device=device).label
+            else:
+                label = _averaged(path, flip, scales, temperature, device)
             for subject in tqdm(subjects, f"predict {name}"):
                 capture = open_capture(root, subject, source)
                 photos = prepare(capture, size)
-                soft = predict_averaged(
-                    net,
-                    photos.images,
-                    flip=flip,
-                    scales=scales,
-                    temperature=divisor,
-                    device=device,
-                )
+                soft = label(capture, photos)
                 save_predictions(
                     out / name / f"{subject}.npz", SoftPredictions(tuple(photos.names), soft)
                 )
@@ -199,6 +202,37 @@ def predict_round(
                     frames[subject] = choose_frame(capture, photos, soft, head_frame)
         write_json(out / FRAMES, frames)
     return found
+
+
+def own_parser(path: Path, *, flip: bool, device: str) -> Labeller:
+    """A user's parser that predicts in the baseline's place.
+
+    Raises:
+        LabelsplatError: a missing or broken file, or one whose classes are not the project's.
+    """
+    labeller = parser_labeller(path, flip=flip, device=device)
+    if labeller.vocabulary.classes != CELEBAMASK.classes:
+        raise LabelsplatError(
+            f"its classes are those of {labeller.vocabulary.name!r}",
+            where=path,
+            remedy=f"Predict in the line's own vocabulary, {CELEBAMASK.name!r}; `labelsplat "
+            "refine` takes any",
+        )
+    return labeller
+
+
+def _averaged(
+    path: Path, flip: bool, scales: Sequence[float], temperature: str, device: str
+) -> Callable[[Capture, Prepared], np.ndarray]:
+    """A checkpoint of the project as something that labels photos at working size."""
+    net, divisor = load_checkpoint(path).net, chosen_temperature(path, temperature)
+
+    def label(capture: Capture, photos: Prepared) -> np.ndarray:
+        return predict_averaged(
+            net, photos.images, flip=flip, scales=scales, temperature=divisor, device=device
+        )
+
+    return label
 
 
 def chosen_temperature(checkpoint: str | Path, temperature: str) -> float:
