@@ -88,6 +88,7 @@ def crop_to_head(
         cameras=cameras,
         angles=None if poses is None else poses[shown],
         crops=tuple(crops),
+        points=capture.points,
     )
     return done, np.array(shown)
 

@@ -55,6 +55,7 @@ class Prepared:
         cameras: V cameras of ``size x size`` pixels.
         angles: ``[V, 2]`` float64 (yaw, pitch) in degrees, None without a head frame.
         crops: V places of the photos in their squares, for :func:`restore_mask`.
+        points: ``[M, 3]`` sparse points of the camera solver, None where there are none.
     """
 
     subject: str
@@ -64,6 +65,7 @@ class Prepared:
     cameras: list[Camera]
     angles: np.ndarray | None
     crops: tuple[Crop, ...]
+    points: np.ndarray | None = None
 
     def only(self, chosen: Sequence[int] | np.ndarray) -> Prepared:
         """Some of the views.
@@ -172,6 +174,7 @@ def prepare(capture: Capture, size: int) -> Prepared:
         cameras=cameras,
         angles=angles(capture),
         crops=tuple(crops),
+        points=capture.points,
     )
 
 

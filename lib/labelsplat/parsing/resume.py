@@ -18,27 +18,14 @@ import torch
 from torch import nn
 
 from labelsplat.base import atomic_path
+from labelsplat.base.code import code_digest
 from labelsplat.parsing.data import LabelledImages
 
 logger = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _CODE = (_HERE, _HERE.with_name("labels"))
-"""Whose code decides what comes of a training: this package, and the labels' scores."""
-
-
-def code_digest(folders: Iterable[Path] = _CODE) -> str:
-    """A digest of the Python files below some folders: names and text.
-
-    Half a training of one code and half of another is a training of neither.
-    """
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            text = path.read_bytes()
-            name = path.relative_to(folder.parent).as_posix()
-            digest.update(f"{name} {len(text)} ".encode() + text)
-    return digest.hexdigest()
+"""Whose code decides what comes of a training: this package's, and that of the labels' scores."""
 
 
 def training_identity(text: str, net: nn.Module, sets: Iterable[LabelledImages | None]) -> str:
@@ -49,7 +36,7 @@ def training_identity(text: str, net: nn.Module, sets: Iterable[LabelledImages |
         net: with the weights that it starts from.
         sets: training, replay and validation; None where there is none.
     """
-    digest = hashlib.sha256(f"{text} {torch.__version__} {code_digest()}".encode())
+    digest = hashlib.sha256(f"{text} {torch.__version__} {code_digest(*_CODE)}".encode())
     digest.update(f"{net!r} {getattr(net, 'config', None)}".encode())
     for name, value in net.state_dict().items():
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())

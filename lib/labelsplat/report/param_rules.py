@@ -15,7 +15,7 @@ CHOICES = {
     "predict.head_frame": ("auto", "given", "estimate", "none"),
     "fit.coupling": ("geometry_from_rgb", "joint", "two_models", "separate"),
     "fit.density": ("fixed", "adaptive", "mcmc"),
-    "fit.start": ("hull", "sphere"),
+    "fit.start": ("hull", "points", "sphere"),
     "refine.class_factors": ("ears", "none"),
 }
 """Parameters that take one of a few words."""

@@ -22,7 +22,7 @@ from labelsplat.splats.ply import read_label_sidecar, read_ply, write_label_side
 from labelsplat.splats.posteriors import model_posteriors
 from labelsplat.splats.rendering import ENGINES, Rendering, render
 from labelsplat.splats.settings import COUPLINGS, FitSettings
-from labelsplat.splats.stage import labels_of_fit
+from labelsplat.splats.stage import labels_of_fit, points_of_fit
 
 __all__ = [
     "COUPLINGS",
@@ -48,6 +48,7 @@ __all__ = [
     "plain_composed_loss",
     "plain_cross_entropy",
     "plain_photometric_loss",
+    "points_of_fit",
     "read_gaussians",
     "read_label_sidecar",
     "read_ply",

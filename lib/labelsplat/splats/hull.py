@@ -70,13 +70,7 @@ def visual_hull(
     axis = (np.arange(resolution) + 0.5) / resolution * 2 - 1
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     points = grid * half + focus
-    seen = np.zeros(len(points), np.int32)
-    inside = np.zeros(len(points), np.int32)
-    for view, known, camera in zip(foreground, valid, cameras, strict=True):
-        column, row, hits = pixels_of(points, camera)
-        hits[hits] &= known[row[hits], column[hits]]
-        seen += hits
-        inside[hits] += view[row[hits], column[hits]] > 0.5
+    seen, inside = _votes(points, foreground, valid, cameras)
     full = (inside >= tolerance * seen) & (seen >= 0.5 * len(cameras))
     full = full.reshape((resolution,) * 3)
     surface = full & ~ndimage.binary_erosion(full)
@@ -87,6 +81,41 @@ def visual_hull(
             "the cameras, or lower fit.hull_tolerance",
         )
     return points[surface.ravel()], 2 * half / resolution
+
+
+def points_on_person(
+    points: np.ndarray,
+    foreground: np.ndarray,
+    valid: np.ndarray,
+    cameras: list[Camera],
+    *,
+    tolerance: float,
+) -> np.ndarray:
+    """Those of some points that a voxel of :func:`visual_hull` could hold, ``[K, 3]``.
+
+    Sparse points of a camera solver show the room as well.
+
+    Args:
+        points: ``[M, 3]`` in the cameras' world.
+        foreground, valid, cameras, tolerance: as for :func:`visual_hull`.
+    """
+    points = np.asarray(points, float)
+    seen, inside = _votes(points, foreground, valid, cameras)
+    return points[(inside >= tolerance * seen) & (seen >= 0.5 * len(cameras))]
+
+
+def _votes(
+    points: np.ndarray, foreground: np.ndarray, valid: np.ndarray, cameras: list[Camera]
+) -> tuple[np.ndarray, np.ndarray]:
+    """In how many views each point is seen, and in how many of these on the person."""
+    seen = np.zeros(len(points), np.int32)
+    inside = np.zeros(len(points), np.int32)
+    for view, known, camera in zip(foreground, valid, cameras, strict=True):
+        column, row, hits = pixels_of(points, camera)
+        hits[hits] &= known[row[hits], column[hits]]
+        seen += hits
+        inside[hits] += view[row[hits], column[hits]] > 0.5
+    return seen, inside
 
 
 def pixels_of(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,8 +17,9 @@ COUPLINGS = ("geometry_from_rgb", "joint", "two_models", "separate")
 * ``separate``: two sets that share nothing, the control that shows what sharing brings.
 """
 
-STARTS = ("hull", "sphere")
-"""Where Gaussians start: on the visual hull of the predicted foreground, or on a sphere."""
+STARTS = ("hull", "points", "sphere")
+"""Where Gaussians start: on the visual hull of the predicted foreground, on the camera solver's
+sparse points, or on a sphere."""
 
 DENSITIES = ("fixed", "adaptive", "mcmc")
 """How the number of Gaussians changes: not at all; by gsplat's ``DefaultStrategy`` (split, copy and

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelsplat.base import atomic_dir, write_json
+from labelsplat.base import LabelsplatError, atomic_dir, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import run_jobs
 from labelsplat.capture import Camera, Prepared, capture_root
@@ -16,10 +16,14 @@ from labelsplat.parsing.votes import VoteSettings, vote_weights
 from labelsplat.splats.drawing import Drawn, draw_views
 from labelsplat.splats.fit import Fit, fit_gaussians
 from labelsplat.splats.gaussians import Gaussians, read_gaussians, write_gaussians
+from labelsplat.splats.hull import points_on_person
 from labelsplat.splats.settings import FitSettings
 
 CHECKPOINT_EVERY = 2000
 """Steps between checkpoints: the default fit of 1,500 steps writes none, a GPU's 7,000 do."""
+
+FEWEST_POINTS = 50
+"""Sparse points on the person from which a fit may start: fewer would leave holes everywhere."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,33 @@ def labels_of_fit(
     return settings, weights / max(weights.mean(), 1e-12)
 
 
+def points_of_fit(
+    photos: Prepared, foreground: np.ndarray, settings: FitSettings
+) -> np.ndarray | None:
+    """Where a fit is to start if ``settings.start`` is "points", ``[K, 3]``; else None.
+
+    Args:
+        photos: V photos with the camera solver's points.
+        foreground: ``[V, H, W]`` predicted probability of the person.
+        settings: of the fit.
+
+    Raises:
+        LabelsplatError: the capture has no points, or none that the views see on the person.
+    """
+    if settings.start != "points":
+        return None
+    given = np.empty((0, 3)) if photos.points is None else photos.points
+    tolerance = settings.hull_tolerance
+    kept = points_on_person(given, foreground, photos.valid, photos.cameras, tolerance=tolerance)
+    if len(kept) < FEWEST_POINTS:
+        raise LabelsplatError(
+            f"{len(given)} sparse points, {len(kept)} of them on the person: too few to start from",
+            where=photos.subject,
+            remedy="Set fit.start to hull",
+        )
+    return kept
+
+
 def fit_subject(
     layout: Layout,
     subject: str,
@@ -110,12 +141,14 @@ def fit_subject(
     soft = round_predictions(layout, round_name, "refined", subject)
     settings, weights = labels_of_fit(photos, soft.probabilities, settings, votes)
     checkpoint = layout.checkpoints / "fit" / round_name / f"{subject.replace('/', '_')}.pt"
+    foreground = 1 - soft.probabilities[..., 0]
     fit = fit_gaussians(
         photos.images,
         photos.valid,
-        1 - soft.probabilities[..., 0],
+        foreground,
         photos.cameras,
         settings,
+        points=points_of_fit(photos, foreground, settings),
         labels=soft.probabilities,
         label_weights=weights,
         seed=seed,

@@ -34,9 +34,11 @@ def start_gaussians(
             is given several times counts once.
 
     Raises:
-        LabelsplatError: the foregrounds have no common hull, or the points are fewer than four
-            or not finite.
+        LabelsplatError: the foregrounds have no common hull, or the points are missing, fewer
+            than four or not finite.
     """
+    if points is None and settings.start == "points":
+        raise LabelsplatError("no points to start from", where="fit", remedy="Take start hull")
     n = settings.gaussians
     if points is None and settings.start == "hull":
         surface, side = visual_hull(
