@@ -54,6 +54,11 @@ def test_the_capture_stage_notes_who_may_be_shown(facescape, tmp_path, entries, 
         "standard_first": 1,
         "capture_first": 201,
         "test_first": 301,
+        "nuisance": "plain",
+        "rig": "few",
+        "hard_identities": 0,
+        "hard_first": 401,
+        "checked_pairs": 0,
         "processes": 1,
     }
     gather(layout, settings, seed=0)

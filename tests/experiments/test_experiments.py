@@ -51,7 +51,8 @@ CAPTURE = {
     "source": "embedded", "root": "", "subjects": [], "size": SIZE, "supersample": 1,
     "standard_identities": 0, "validation_identities": 0, "capture_identities": 2,
     "heldout_views": 2, "test_identities": 0, "standard_first": 1, "capture_first": 201,
-    "test_first": 301, "processes": 1,
+    "test_first": 301, "hard_identities": 1, "hard_first": 401, "nuisance": "plain",
+    "rig": "few", "checked_pairs": 8, "processes": 1,
 }  # fmt: skip
 FIT = {"gaussians": 1500, "iterations": 999, "hull_resolution": 32}
 REFINE = {"em_epochs": 1}

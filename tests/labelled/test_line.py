@@ -46,7 +46,9 @@ def section(root: Path, **changed) -> dict:
         "capture_identities": 1, "heldout_views": 1, "test_identities": 1, "standard_first": 1,
         "capture_first": 201, "test_first": 301, "processes": 1, "standard_source": "celebamask",
         "standard_root": str(root / "celeba"), "test_source": "lapa",
-        "test_root": str(root / "lapa"), "labelled_images": 0, **changed,
+        "test_root": str(root / "lapa"), "labelled_images": 0,
+        "nuisance": "plain", "rig": "few", "hard_identities": 1, "hard_first": 401,
+        "checked_pairs": 0, **changed,
     }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ SMALLER = {
         "size": 64, "supersample": 1, "standard_identities": 2, "validation_identities": 1,
         # Two test heads: one alone has no interval.
         "capture_identities": 1, "heldout_views": 2, "test_identities": 2, "processes": 2,
+        "hard_identities": 1, "checked_pairs": 1,
     },
     "parser": {"width": 8, "steps": 8, "batch": 2, "validate_every": 4},
     "fit": {
@@ -233,6 +234,14 @@ def test_arms_are_scored_in_every_stratum(embedded: Run):
             assert 0 <= score["miou"] <= 1 and 0 <= score["low"] <= score["high"] <= 1
             assert score["per_class"].keys() == set(CELEBAMASK.classes)
             assert all(found.keys() == {"iou", "f1"} for found in score["per_class"].values())
+
+
+def test_hard_heads_are_scored_by_themselves(embedded: Run, foreign: Run):
+    hard = embedded.evaluate["hard"]
+    assert hard["test"]["all"] and hard["test"] != embedded.evaluate["test"]
+    assert hard["arms"].keys() == set(ARMS)
+    assert all(0 <= arm["extreme"]["miou"] <= 1 for arm in hard["arms"].values())
+    assert not all_values(foreign.evaluate["hard"]["arms"], lambda leaf: leaf is not None)
 
 
 def test_gains_are_differences_of_the_scores(embedded: Run):

@@ -37,6 +37,11 @@ CAPTURE = {
     "standard_first": 1,
     "capture_first": 201,
     "test_first": 301,
+    "nuisance": "plain",
+    "rig": "few",
+    "hard_identities": 1,
+    "hard_first": 401,
+    "checked_pairs": 0,
     "processes": 1,
 }
 PARSER = {
@@ -127,11 +132,15 @@ def test_sets_share_no_identity_but_heldout(line: Layout):
             ("capture", line.capture),
             ("heldout", line.heldout_photos),
             ("test", line.test_photos),
+            ("hard", line.hard_photos),
         )
     }
     assert ids["heldout"] == ids["capture"]
     assert not ids["standard"] & ids["capture"] and not ids["test"] & ids["capture"]
     assert not ids["standard"] & ids["test"]
+    assert ids["hard"] and not ids["hard"] & set.union(
+        *(ids[name] for name in ids if name != "hard")
+    )
 
 
 def test_a_missing_capture_is_named(tmp_path: Path):

@@ -74,7 +74,7 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
         counts["identities"]["capture"] = len(note["views"])
     counts |= check_heads(
         capture["test_first"],
-        capture["checked_pairs"],
+        capture["checked_pairs"] if jobs else 0,
         supersample=capture["supersample"],
         seed=seed,
         processes=capture["processes"],
