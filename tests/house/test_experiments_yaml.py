@@ -78,6 +78,7 @@ def test_no_experiment_opens_the_test_set_or_what_was_learned_from_it(stages):
             "heads": {"models/baseline"},
             "label_noise": set(),
             "trial_setting": {"data/capture", "data/heldout", "work/r1/predictions"},
+            "paper_setting": set(),
         }
         assert data == allowed.get(name, {"data/experiments"})
 
@@ -93,6 +94,7 @@ def test_an_experiment_is_not_dirtied_by_anothers_settings(stages):
     assert own["coupling"] == own["coupling_weighted"] == shared | {"coupling"}
     assert own["noise@flips"] == shared | {"label_noise"}
     assert own["trial_setting"] == shared | {"trial_setting"}
+    assert own["paper_setting"] == {"processes", "paper_setting"}
     assert own["heads"] == shared and own["label_noise"] == set()
 
 

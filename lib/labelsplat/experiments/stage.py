@@ -14,6 +14,7 @@ from labelsplat.experiments.corrupt import KINDS
 from labelsplat.experiments.coupling import compare_couplings
 from labelsplat.experiments.heads import head_names, make_heads, read_head
 from labelsplat.experiments.label_noise import gather_rows, noise_rows
+from labelsplat.experiments.paper_setting import run_paper_setting
 from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
 from labelsplat.experiments.summary import header, miou_interval
 from labelsplat.experiments.trial_setting import run_trial_setting
@@ -27,6 +28,7 @@ EXPERIMENTS = (
     *(f"noise@{kind}" for kind in KINDS),
     "label_noise",
     "trial_setting",
+    "paper_setting",
 )
 """Names of the stages."""
 
@@ -78,7 +80,11 @@ def run_experiment(
     if experiment not in EXPERIMENTS:
         raise ParameterError(f"experiment {experiment!r}", remedy=f"One of {EXPERIMENTS}")
     group, _, kind = experiment.partition("@")
-    if group == "label_noise":
+    if group == "paper_setting":
+        found = run_paper_setting(
+            layout, experiments[group], seed=seed, processes=experiments["processes"]
+        )
+    elif group == "label_noise":
         reports = {k: read_json(report_path(layout, f"noise@{k}")) for k in KINDS}
         found = {"rows": gather_rows(reports)}
     else:
