@@ -27,16 +27,14 @@ from PIL import Image
 from labelsplat.base import CaptureError, ParameterError
 from labelsplat.capture import _fields as fields
 from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
+from labelsplat.labels import LAPA as LAPA_11
 
 LABELLED = ("celebamask", "lapa", "images")
 """Layouts of labelled sets."""
 
-LAPA = (
-    "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "u_lip", "mouth", "l_lip",
-    "hair",
-)  # fmt: skip
-"""LaPa's eleven classes in index order, by this project's names. What it does not tell apart (ears,
-neck, cloth) is background there."""
+LAPA = LAPA_11.classes
+"""LaPa's eleven classes in index order. What it does not tell apart (ears, neck, cloth) is background
+there."""
 
 PARTS = tuple(name for name in CELEBAMASK.classes if name != "background")
 """CelebAMask-HQ's parts in the order in which its masks are laid over one another."""

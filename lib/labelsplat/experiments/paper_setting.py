@@ -1,8 +1,8 @@
 """The paper's own setting through the whole line: FaceScape refined, CelebAMask-HQ learned from.
 
-Neither may be passed on, so drawn heads stand in for both, in exactly their layouts; the line runs in
-a copy of the project, by the profile "quick". What is shown is that a holder of both gets through with
-a few lines of params.yaml. The scores mean nothing.
+Neither may be passed on, so drawn heads stand in for both, in exactly their layouts; the line runs
+in a copy of the project, by the profile "quick". What is shown is that a holder of both gets
+through with a few lines of params.yaml. The scores mean nothing.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def run_paper_setting(
         processes: heads at a time; 0 = one a core.
 
     Returns:
-        ``{<arm>: {miou: {mean, low, high}}, "seconds": …}``; arms on the stand-in of CelebAMask-HQ's
-        test photos.
+        ``{<arm>: {miou: {mean, low, high}}, "seconds": …}``; arms on the test photos of
+        CelebAMask-HQ's stand-in.
 
     Raises:
         LabelsplatError: a stage of the line failed; what it said comes along.
