@@ -33,8 +33,8 @@ LABELLED = ("celebamask", "lapa", "images")
 """Layouts of labelled sets."""
 
 LAPA = LAPA_11.classes
-"""LaPa's eleven classes in index order. What it does not tell apart (ears, neck, cloth) is background
-there."""
+"""LaPa's eleven classes in index order. What it does not tell apart (ears, neck, cloth) is
+background there."""
 
 PARTS = tuple(name for name in CELEBAMASK.classes if name != "background")
 """CelebAMask-HQ's parts in the order in which its masks are laid over one another."""
