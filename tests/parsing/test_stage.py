@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from labelsplat.base import LabelsplatError, ParameterError, read_json, write_json
+from labelsplat.base import CaptureError, LabelsplatError, ParameterError, read_json, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import orbit_camera, write_facescape, write_truth
-from labelsplat.labels import CELEBAMASK
+from labelsplat.capture import note_parser, orbit_camera, write_facescape, write_truth
+from labelsplat.labels import CELEBAMASK, LAPA
 from labelsplat.parsing import (
     calibrate_parser,
     calibration_file,
+    create,
     finetune_round,
     load_checkpoint,
     load_predictions,
@@ -18,6 +19,7 @@ from labelsplat.parsing import (
     predict_averaged,
     predict_round,
     prepared,
+    save_checkpoint,
     standard_set,
     train_baseline,
 )
@@ -137,6 +139,48 @@ def test_predictions_follow_their_settings(layout):
         soft = predict_averaged(net, photos.images, flip=True, device="cpu", **expected)
         # Files hold a byte a class.
         np.testing.assert_allclose(load_predictions(path).probabilities, soft, atol=0.01)
+
+
+def test_a_parser_of_the_users_own_predicts_first(layout, tmp_path):
+    trained(layout, steps=4)
+    own = tmp_path / "own.safetensors"
+    net = create("unet", width=8, seed=3)
+    save_checkpoint(own, net)
+
+    def predicted(**more):
+        settings = {"size": SIZE, "flip": True, "device": "cpu", **more}
+        predict_round(layout, "r1", "models/baseline", **settings)
+        file = layout.predictions("r1") / "baseline/201/1_neutral.npz"
+        return load_predictions(file).probabilities
+
+    ours, theirs = predicted(), predicted(parser="own.safetensors")
+    photos = prepared(layout, "201/1_neutral", SIZE).images
+    wanted = predict_averaged(net, photos, flip=True, device="cpu")
+    assert np.abs(theirs - wanted).max() < 0.01 < np.abs(ours - theirs).max()
+    # Parsers that a round has trained predict as they are.
+    assert predicted(parser=str(own)).tobytes() == theirs.tobytes()
+    save_checkpoint(own, create("unet", width=8, classes=11), vocabulary=LAPA)
+    with pytest.raises(LabelsplatError, match=r"own\.safetensors.*lapa-11"):
+        predicted(parser=str(own))
+
+
+def test_a_changed_parser_of_the_users_own_is_seen(tmp_path):
+    layout = Layout(tmp_path)
+
+    def noted(parser):
+        note_parser(layout, parser)
+        return read_json(layout.parser_note)
+
+    file = tmp_path / "own.onnx"
+    with pytest.raises(CaptureError, match=r"predict\.parser is 'own\.onnx', which is no file"):
+        note_parser(layout, "own.onnx")
+    file.write_bytes(b"one")
+    first = noted("own.onnx")
+    assert noted("") == {} and first == noted(str(file)) and first.keys() == {"own.onnx"}
+    file.with_suffix(".yaml").write_text("size: null")
+    described = noted("own.onnx")
+    file.write_bytes(b"two")
+    assert len({str(note) for note in (first, described, noted("own.onnx"))}) == 3
 
 
 def test_a_parser_without_a_temperature_is_named(layout):
