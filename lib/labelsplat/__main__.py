@@ -74,7 +74,11 @@ def _refine(options: argparse.Namespace) -> None:
     if options.masks:
         from labelsplat.parsing import mask_labeller
 
-        parser = mask_labeller(options.masks, options.vocabulary)
+        parser = mask_labeller(options.masks, options.vocabulary, sides=options.sides)
+    elif parser and options.sides != "subject":
+        from labelsplat.parsing import parser_labeller
+
+        parser = parser_labeller(parser, sides=options.sides)
     page = refine_capture(
         options.capture,
         options.out,
@@ -193,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
     labeller = refine.add_mutually_exclusive_group()
     labeller.add_argument("--parser", type=Path, help="parser file; by default the trained one")
     labeller.add_argument("--masks", type=Path, help="folder of masks from elsewhere, instead")
+    refine.add_argument(
+        "--sides",
+        default="subject",
+        choices=("subject", "image"),
+        help="whose left the parser's or the masks' left is",
+    )
     refine.add_argument(
         "--vocabulary",
         default="celebamask-19",

@@ -55,3 +55,16 @@ def test_bad_input_is_an_error():
         compare_views("7", ["a", "b"], None, np.zeros((3, 2, 2)), np.zeros((3, 2, 2)))
     with pytest.raises(ValueError):
         join([])
+
+
+def test_counts_in_a_coarser_vocabulary_are_those_of_carried_maps():
+    rng = np.random.default_rng(4)
+    labels, truth = rng.integers(0, 19, (2, 3, 8, 8)).astype(np.uint8)
+    coarse = Conversion(CELEBAMASK, LAPA)
+    fine = compare_views("1", ("a", "b", "c"), None, labels, truth)
+    carried = [coarse.labels(m) for m in (labels, truth)]
+    known = (carried[0] != IGNORE) & (carried[1] != IGNORE)
+    for i, matrix in enumerate(fine.carried(LAPA).matrices):
+        pair = [m[i][known[i]][None] for m in carried]
+        np.testing.assert_array_equal(matrix, confusion(*pair, len(LAPA)))
+    assert fine.carried(CELEBAMASK) is fine

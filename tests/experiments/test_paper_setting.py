@@ -20,7 +20,8 @@ def test_stand_ins_have_the_layouts_of_the_sets(tmp_path):
     assert len(list_subjects("facescape", tmp_path / "facescape")) == 1
     assert not (tmp_path / "facescape/Rt_scale_dict.json").exists()
     faces = open_labelled("celebamask", tmp_path / "celebamask")
-    assert len(faces.photos) == 15
+    assert len(faces.photos) == 10
+    assert len(open_labelled("celebamask", tmp_path / "celebamask_test").photos) == 5
     assert (
         len({photo.labels.parent for photo in faces.photos} | {p.labels for p in faces.photos}) > 1
     )

@@ -11,9 +11,17 @@ from PIL import Image
 
 from labelsplat.base import CaptureError, read_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import gather, orbit_camera, sample_standard, source_state, write_facescape
+from labelsplat.capture import (
+    gather,
+    orbit_camera,
+    pool_vocabulary,
+    sample_standard,
+    source_state,
+    write_facescape,
+)
 from labelsplat.evaluate import evaluate_line
 from labelsplat.evaluate.arms import true_heads
+from labelsplat.labels import CELEBAMASK, LAPA
 from labelsplat.parsing import (
     finetune_round,
     predict_round,
@@ -70,6 +78,11 @@ def line(given: Path, tmp_path_factory) -> Layout:
     layout = Layout(tmp_path_factory.mktemp("line").resolve())
     gather(layout, section(given), seed=0)
     return layout
+
+
+def test_lapa_is_scored_in_its_own_classes(line: Layout):
+    assert pool_vocabulary(line.test_photos) == LAPA
+    assert pool_vocabulary(line.standard_photos) == CELEBAMASK == pool_vocabulary(line.capture)
 
 
 def test_the_pools_are_the_users_sets(made, line: Layout):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from labelsplat.base import LabelsplatError
-from labelsplat.capture import orbit_camera, prepare, read_facescape, write_facescape
+from labelsplat.capture import crop_to_head, orbit_camera, prepare, read_facescape, write_facescape
 from labelsplat.labels import (
     CELEBAMASK,
     CELEBAMASK_OFFICIAL,
@@ -209,6 +209,23 @@ def test_a_parser_that_wants_more_pixels_sees_the_photo_itself(tmp_path):
     np.testing.assert_allclose(soft[small][..., 1], 1, atol=1e-3)
     np.testing.assert_allclose(soft[large][..., 1], 0.75, atol=1e-3)
     np.testing.assert_allclose(soft[large].sum(-1), 1, atol=1e-5)
+
+
+def test_a_parser_that_wants_more_pixels_sees_the_crop(tmp_path):
+    """A bright square in the middle of a dark photo fills the crop round it, at any size."""
+    rig = [orbit_camera(yaw, 0, 1.15, 40, 96) for yaw in (-20, 20)]
+    photo = np.zeros((96, 96, 3), np.uint8)
+    photo[32:64, 32:64] = 255
+    write_facescape(tmp_path, "1/1_neutral", ["a", "b"], [photo, photo], rig)
+    capture = read_facescape(tmp_path, "1/1_neutral")
+    half = 1.15 * np.tan(np.radians(20)) / 3
+    photos, _ = crop_to_head(capture, np.zeros(3), half * 0.9, 16)
+    assert (photos.images > 128).all()
+    two = known_parts("two", "background skin")
+    for size in (16, 64):
+        parser = Checkpoint(Checkered(size), "x", two, {})
+        soft = predict_photos(parser, capture, photos, device="cpu")
+        np.testing.assert_allclose(soft[..., 1], 1, atol=1e-3)
 
 
 def test_packages_that_are_not_installed_are_named(tmp_path, monkeypatch):

@@ -281,6 +281,9 @@ def test_what_cannot_be_exported(foreign, tmp_path):
         export_onnx(net, tmp_path / "parser.pb", 32)
     with pytest.raises(ParameterError, match="size is 0"):
         export_onnx(net, tmp_path / "parser.onnx", 0)
+    own = create("bisenet", width=8, stem="maxpool", size=96, align_corners=True, detail=0)
+    with pytest.raises(ParameterError, match="resizes all images to 96"):
+        export_onnx(own, tmp_path / "parser.onnx", 64)
     parser = OnnxParser(foreign(Pixelwise(19)))
     with pytest.raises(LabelsplatError, match="ONNX model already"):
         export_onnx(parser, tmp_path / "parser.onnx", 32)

@@ -78,6 +78,10 @@ class Layout:
         path = Path(named).expanduser()
         return path if path.is_absolute() else self.root / path
 
+    def outside_text(self, named: str) -> str:
+        """The same as text, for another layout to take; "" stays."""
+        return str(self.outside(named)) if named else ""
+
     def relative(self, path: str | Path) -> str:
         """``path`` as it is written in dvc.yaml: relative to the root, with forward slashes."""
         return Path(path).resolve().relative_to(self.root).as_posix()
@@ -257,6 +261,11 @@ class Layout:
     def training_times(self, name: str) -> Path:
         """Seconds and images a second of a parser's training; nothing depends on it."""
         return self.reports / "training" / f"{name}.json"
+
+    @property
+    def head_times(self) -> Path:
+        """What it costs to draw a head; nothing depends on it."""
+        return self.reports / "heads.json"
 
     def fit_times(self, round_name: str) -> Path:
         """Seconds that each subject's fit took; nothing depends on it."""

@@ -39,7 +39,7 @@ from labelsplat.capture.lenses import straight_pixels, undistortion_maps
 from labelsplat.capture.nerfstudio import read_nerfstudio
 from labelsplat.capture.nersemble import list_nersemble, read_nersemble
 from labelsplat.capture.points import read_points, write_points
-from labelsplat.capture.pools import pool_groups, read_pool, sample_standard
+from labelsplat.capture.pools import pool_groups, pool_vocabulary, read_pool, sample_standard
 from labelsplat.capture.poses import (
     POSES,
     RING,
@@ -63,6 +63,7 @@ from labelsplat.capture.views import (
     upside_down,
 )
 from labelsplat.capture.writers import LAYOUTS, copy_to_facescape, write_capture, write_nerfstudio
+from labelsplat.capture.zoom import enlarged
 
 __all__ = [
     "EXPRESSIONS",
@@ -103,6 +104,7 @@ __all__ = [
     "crop_to_head",
     "detect_parts",
     "detect_source",
+    "enlarged",
     "estimate_frame",
     "frame_difference",
     "frame_facts",
@@ -131,6 +133,7 @@ __all__ = [
     "orbit_camera",
     "photograph",
     "pool_groups",
+    "pool_vocabulary",
     "prepare",
     "publishable_ids",
     "read_alpha",

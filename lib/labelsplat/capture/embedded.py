@@ -30,6 +30,9 @@ FIELD_OF_VIEW = 16.5
 DISTANCE = 1.15
 """Metres from the head's centre; the standard set varies it between 1.0 and 1.25."""
 
+PHOTOS_OF_A_SET = 1000
+"""More than any set has of one head."""
+
 FEW = "few"
 """``capture.rig`` of the 11 views a head that the paper's setting has; else a name of RIGS."""
 
@@ -50,6 +53,11 @@ class ViewSet:
     photos: Path
     truth: Path
     count: int | None = None
+
+    @property
+    def first_photo(self) -> int:
+        """Number of its first photo among all of a head: no two share lens, light and noise."""
+        return PHOTOS_OF_A_SET if self.poses == "heldout" else 0
 
     def angles(self, identity: int) -> list[Pose]:
         """The (yaw, pitch) of this set's views of an identity, degrees; not of a rig's."""
@@ -75,7 +83,7 @@ class ViewSet:
         for number, (yaw, pitch) in enumerate(self.angles(identity)):
             lens = rng.uniform(*near), FIELD_OF_VIEW
             if level != "plain":
-                lens = sample_lens(own, number, level)
+                lens = sample_lens(own, self.first_photo + number, level)
             camera = orbit_camera(yaw, pitch, *lens, size)
             shots.append(Shot(camera, camera))
         return shots
@@ -143,7 +151,7 @@ def photograph(job: Job, size: int, supersample: int, seed: int) -> Photographed
         shots = view_set.shots(job.identity, seed, size, job.level)
         views = [
             render_view(scene, shot.camera, supersample, sample_photo(own, number, job.level))
-            for number, shot in enumerate(shots)
+            for number, shot in enumerate(shots, view_set.first_photo)
         ]
         names = [str(i) for i in range(len(views))]
         photos, cameras = [view.image for view in views], [shot.reported for shot in shots]

@@ -13,6 +13,9 @@ from labelsplat.base.parallel import run_jobs
 PAIRS_A_HEAD = 8
 """Pairs of views that are compared of one head."""
 
+SECONDS = ("seconds_per_identity", "seconds_per_view_128")
+"""Figures of :func:`check_heads` that differ from run to run."""
+
 _TIMED_VIEWS = 5
 _TIMED_SIZE = 128  # pixels; labels are compared in views of reprojection.random_pairs' own size
 
@@ -73,7 +76,7 @@ def check_heads(
         ``seconds_per_identity`` (shape and light) and ``seconds_per_view_128``, medians of CPU
         time; ``label_reprojection_agreement``, the mean over pairs; ``checked_pairs``.
     """
-    names = ("seconds_per_identity", "seconds_per_view_128", "label_reprojection_agreement")
+    names = (*SECONDS, "label_reprojection_agreement")
     if not pairs:
         return {**dict.fromkeys(names), "checked_pairs": 0}
     heads = -(-pairs // PAIRS_A_HEAD)

@@ -161,7 +161,7 @@ def prepare(capture: Capture, size: int) -> Prepared:
                 where=view.image,
                 remedy="The coefficients probably belong to another camera or order",
             )
-        crop = _crop(view.camera, size)
+        crop = uncropped(view.camera, size)
         images[i], valid[i] = _to_square(photo, inside, crop)
         inner = view.camera.resized(crop.inner_width, crop.inner_height)
         cameras.append(inner.padded(crop.left, crop.top, size, size))
@@ -202,7 +202,8 @@ def _nearest(count: int, source: int) -> np.ndarray:
     return ((2 * np.arange(count) + 1) * source) // (2 * count)
 
 
-def _crop(camera: Camera, size: int) -> Crop:
+def uncropped(camera: Camera, size: int) -> Crop:
+    """Where a whole photo lies in its working image."""
     longer = max(camera.width, camera.height)
     width, height = (max(1, round(s * size / longer)) for s in (camera.width, camera.height))
     left, top = (size - width) // 2, (size - height) // 2

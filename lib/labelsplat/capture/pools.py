@@ -27,9 +27,10 @@ from labelsplat.capture.labelled import (
     take_evenly,
 )
 from labelsplat.capture.sets import read_labels, write_truth
+from labelsplat.labels import CELEBAMASK, VOCABULARIES, Vocabulary
 
 MARK = "labelled.json"
-"""In a pool's folder of photos: ``{group: [name, ...]}``."""
+"""In a pool's folder of photos: ``{vocabulary: name, groups: {group: [name, ...]}}``."""
 
 EMBEDDED = "embedded"
 
@@ -83,7 +84,13 @@ def open_pools(
         else:
             kept = set(photos) - set(tested)
             rest = [p for p in photos if p in kept]
-            standard, validation = split_validation(rest or photos)
+            if not rest:
+                raise CaptureError(
+                    f"all {len(photos)} photos are test photos, none is left to learn from",
+                    where=root,
+                    remedy=f"Name another set in capture.{pool}_root",
+                )
+            standard, validation = split_validation(rest)
             groups = {
                 "standard": take_evenly(standard, most),
                 "validation": take_evenly(validation, most),
@@ -116,14 +123,33 @@ def write_pool(
                 Image.fromarray(image).save(temporary, format="PNG")
             write_truth(labels, group, photo.name, maps)
             done.append(Photographed(photo.name, group, (1,), {}))
-    write_json(photos / MARK, {group: [p.name for p in chosen] for group, chosen in groups.items()})
+    names = {group: [p.name for p in chosen] for group, chosen in groups.items()}
+    write_json(photos / MARK, {"vocabulary": told_apart(found.classes).name, "groups": names})
     return done
 
 
 def pool_groups(photos: str | Path) -> dict[str, list[str]] | None:
     """Names by group of a pool; None where a folder holds captures instead."""
     mark = Path(photos) / MARK
-    return read_json(mark) if mark.is_file() else None
+    return read_json(mark)["groups"] if mark.is_file() else None
+
+
+def told_apart(classes: Sequence[str]) -> Vocabulary:
+    """The vocabulary in which a set of these classes can be scored: its own, if that is coarser
+    than the project's and known; else the project's."""
+    known = (v for v in VOCABULARIES.values() if v.classes == tuple(classes))
+    found = next(known, CELEBAMASK)
+    return CELEBAMASK if set(found.classes) == set(CELEBAMASK.classes) else found
+
+
+def pool_vocabulary(photos: str | Path) -> Vocabulary:
+    """What a pool's labels tell apart: a set's labels are carried to the project's classes by name,
+    and what the set does not tell apart stays together.
+
+    Captures' truth is in the project's own vocabulary.
+    """
+    mark = Path(photos) / MARK
+    return VOCABULARIES[read_json(mark)["vocabulary"]] if mark.is_file() else CELEBAMASK
 
 
 def read_pool(
@@ -182,9 +208,14 @@ def pool_state(layout: Layout, capture: dict) -> dict[str, dict]:
     state = {}
     for pool, (source, root) in pool_sources(layout, capture).items():
         digest = hashlib.sha256()
-        for photo in open_labelled(source, root, sides=False).photos:
-            for file in (photo.image, photo.labels):
-                stat = file.stat()
-                digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        photos = open_labelled(source, root, sides=False).photos
+        labels = {photo.labels for photo in photos}
+        # CelebAMask-HQ's labels are files in a folder; plain images may have a list of classes.
+        inside = (file for folder in labels if folder.is_dir() for file in folder.iterdir())
+        lists = {folder.parent / "labels.json" for folder in labels}
+        files = {*(p.image for p in photos), *labels, *inside, *filter(Path.is_file, lists)}
+        for file in sorted(files):
+            stat = file.stat()
+            digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
         state[pool] = {"source": source, "root": str(root), "digest": digest.hexdigest()}
     return state

@@ -16,6 +16,7 @@ from labelsplat.base import CaptureError, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture.doors import list_subjects, open_capture
 from labelsplat.capture.pools import pool_state
+from labelsplat.capture.publish import publishable_ids
 from labelsplat.capture.views import Capture
 
 
@@ -51,9 +52,10 @@ def note_parser(layout: Layout, parser: str) -> None:
                 where="params.yaml",
                 remedy='Name a parser file, or "" for the one that this project trains',
             )
-        # Beside an ONNX model lies its description.
-        files = [file, *(p for p in (file.with_suffix(".yaml"),) if p.is_file())]
-        note = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+        # Beside an ONNX model lie its description and, of a large one, its weights.
+        beside = [*file.parent.glob(f"{file.name}?*"), file.with_suffix(".yaml")]
+        files = [file, *sorted(p for p in beside if p.is_file())]
+        note = {f.name: _file_digest(f) for f in files}
     write_json(layout.parser_note, note)
 
 
@@ -72,7 +74,12 @@ def source_state(layout: Layout, capture: dict) -> dict:
         }
         known = [(str(file), s.st_size, s.st_mtime_ns) for file, s in stats.items()]
         subjects[name] = hashlib.sha256(repr(known).encode()).hexdigest()
-    return {"source": capture["source"], "root": str(root), "subjects": subjects, **own}
+    # A list of whose faces may be shown lies outside, too.
+    ids = publishable_ids(capture.get("publishable_ids", []), layout.root)
+    shown = None if ids is None else sorted(ids)
+    return {
+        "source": capture["source"], "root": str(root), "subjects": subjects, "shown": shown, **own
+    }  # fmt: skip
 
 
 def source_root(layout: Layout, capture: dict) -> Path:
@@ -99,11 +106,15 @@ def capture_files(capture: Capture) -> list[Path]:
     return sorted({*photos, *capture.parameters, *beside})
 
 
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def content_digest(capture: Capture) -> str:
     """SHA-256 over names and content of :func:`capture_files`."""
     digest = hashlib.sha256()
     for file in capture_files(capture):
         digest.update(f"{file.name}\0".encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(_file_digest(file).encode())
     return digest.hexdigest()

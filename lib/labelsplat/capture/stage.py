@@ -15,7 +15,7 @@ from labelsplat.capture.embedded import (
     make_sets,
     write_groups,
 )
-from labelsplat.capture.head_checks import check_heads
+from labelsplat.capture.head_checks import SECONDS, check_heads
 from labelsplat.capture.pools import EMBEDDED, open_pools, write_pool
 from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.source import content_digest, source_root
@@ -79,6 +79,9 @@ def gather(layout: Layout, capture: dict, seed: int) -> list[Photographed]:
         seed=seed,
         processes=capture["processes"],
     )
+    # Times lie where no other stage looks.
+    times = {name: counts.pop(name) for name in SECONDS}
+    write_json(layout.head_times, times)
     write_json(layout.capture_counts, counts)
     return done
 

@@ -21,6 +21,7 @@ from labelsplat.capture import (
     list_subjects,
     open_capture,
     pool_groups,
+    pool_vocabulary,
     prepare,
     read_labels,
     read_pool,
@@ -160,4 +161,6 @@ def score_arms(
             parts[arm].append(compare_views(p.subject, p.names, p.angles, labels, head.labels))
         if progress:
             progress(p.subject)
-    return {arm: join(list(views)) for arm, views in parts.items()}
+    # Of a set that tells less apart than the project, parser and truth are compared as it does.
+    coarse = pool_vocabulary(photos)
+    return {arm: join(list(views)).carried(coarse) for arm, views in parts.items()}

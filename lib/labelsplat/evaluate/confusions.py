@@ -7,11 +7,19 @@ identities, one picture) is a sum of such matrices. Scores are taken of the sums
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelsplat.labels import CELEBAMASK, STRATA, Vocabulary, confusion, in_stratum, scores
+from labelsplat.labels import (
+    CELEBAMASK,
+    STRATA,
+    Conversion,
+    Vocabulary,
+    confusion,
+    in_stratum,
+    scores,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +71,13 @@ class ViewConfusions:
     def total(self, stratum: str) -> np.ndarray:
         """``[C, C]`` int64 sum over all views in a stratum."""
         return self.matrices[self.inside(stratum)].sum(0)
+
+    def carried(self, vocabulary: Vocabulary) -> ViewConfusions:
+        """The counts in another vocabulary, truth and prediction alike carried to it by name."""
+        if vocabulary == self.vocabulary:
+            return self
+        matrices = Conversion(self.vocabulary, vocabulary).confusion(self.matrices)
+        return replace(self, matrices=matrices, vocabulary=vocabulary)
 
     def view_scores(self) -> np.ndarray:
         """``[n]`` mean IoU of each view by itself; for picking examples, not for reporting."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelsplat.capture import Camera
+from labelsplat.capture import Camera, Prepared
 from labelsplat.evaluate.arms import TrueHead
 from labelsplat.evaluate.confusions import ViewConfusions, compare_views, join
 from labelsplat.evaluate.labels_quality import CaptureLabels
@@ -109,7 +109,7 @@ def fit_quality(
     labels: CaptureLabels,
     heldout: TrueHead,
     epochs: int,
-    predict: Callable[[np.ndarray], np.ndarray],
+    predict: Callable[[Prepared], np.ndarray],
 ) -> FitQuality:
     """Measure one head in its own and in its held-out views.
 
@@ -117,7 +117,7 @@ def fit_quality(
         labels: of its capture views, truth included.
         heldout: its held-out views.
         epochs: sharpening steps when true labels are lifted.
-        predict: the baseline: images ``[V, H, W, 3]`` uint8 to labels ``[V, H, W]``, in the way
+        predict: the baseline: photos of V views to labels ``[V, H, W]``, in the way
             in which ``labels.raw`` was predicted.
     """
     if labels.truth is None:
@@ -130,7 +130,7 @@ def fit_quality(
     }
     maps = {
         "train": {"raw": labels.raw, "lift": labels.last},
-        "heldout": {"raw": predict(h.images)},
+        "heldout": {"raw": predict(h)},
     }
     photos, truths = {"train": p, "heldout": h}, {"train": labels.truth, "heldout": heldout.labels}
     found: dict[str, dict[str, ViewConfusions]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 
 from labelsplat.base import atomic_path, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import capture_root
+from labelsplat.capture import Prepared, capture_root, open_capture
 from labelsplat.evaluate import summary
 from labelsplat.evaluate.arms import arm_files, has_truth, score_arms, true_head
 from labelsplat.evaluate.calibration import (
@@ -30,13 +30,8 @@ from labelsplat.evaluate.labels_quality import (
     read_capture_labels,
 )
 from labelsplat.evaluate.pretrain import pretrain_quality
-from labelsplat.labels import CELEBAMASK
-from labelsplat.parsing import (
-    chosen_temperature,
-    load_checkpoint,
-    load_parser,
-    predict_averaged,
-)
+from labelsplat.labels import CELEBAMASK, Conversion
+from labelsplat.parsing import capture_labeller
 from labelsplat.parsing.device import choose_device
 
 SHOWN = ("baseline", "refined")
@@ -140,17 +135,14 @@ def evaluate_line(
             device,
             lambda subject: say(f"hard test head {subject}: {len(files)} arms"),
         )
-    if parser:
-        own, averaged = load_parser(layout.outside(parser)).net, {}
-    else:
-        divisor = chosen_temperature(files["baseline"], temperature)
-        own, averaged = load_checkpoint(files["baseline"]).net, {
-            "scales": scales, "temperature": divisor,
-        }  # fmt: skip
+    label = capture_labeller(
+        layout, files["baseline"], flip=flip, scales=scales, temperature=temperature,
+        parser=parser, device=device,
+    )  # fmt: skip
 
-    def as_predicted(images: np.ndarray) -> np.ndarray:
-        soft = predict_averaged(own, images, flip=flip, device=device, **averaged)
-        return soft.argmax(-1).astype(np.uint8)
+    def as_predicted(photos: Prepared) -> np.ndarray:
+        capture = open_capture(layout.heldout_photos, photos.subject)
+        return label(capture, photos).argmax(-1).astype(np.uint8)
 
     captures = _captures(
         layout,
@@ -165,7 +157,7 @@ def evaluate_line(
     names = list(rounds)
     report = {
         "truth": bool(arms) and bool(labels),
-        "vocabulary": CELEBAMASK.name,
+        **_told_apart(arms),
         "device": choose_device(device).type,
         "bootstrap": bootstrap,
         "test": summary.count_views(arms.get("baseline")),
@@ -185,13 +177,24 @@ def evaluate_line(
     }
     write_json(layout.metrics / "evaluate.json", report)
     shown = arms.get("refined", arms.get("baseline"))
-    pairs = summary.sample_confusion(shown.total("extreme")) if shown else []
+    pairs = (
+        summary.sample_confusion(shown.total("extreme"), vocabulary=shown.vocabulary)
+        if shown
+        else []
+    )
     write_pairs(layout.tables / "confusion.csv", pairs)
     examples = []
     if arms:
         chosen = {arm: files[arm] for arm in SHOWN if arm in files}
         examples = before_after(arms, chosen, layout.test_photos, layout.test_truth, size, device)
     return Evaluation(report, report["truth"], arms, labels, examples, captures.profiles)
+
+
+def _told_apart(arms: Mapping[str, ViewConfusions]) -> dict[str, Any]:
+    """The vocabulary of the arms' scores, and its classes that stand for several of the project's."""
+    used = next(iter(arms.values())).vocabulary if arms else CELEBAMASK
+    merged = Conversion(CELEBAMASK, used).merged if used != CELEBAMASK else {}
+    return {"vocabulary": used.name, "merged": {k: list(v) for k, v in merged.items()}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +214,7 @@ def _captures(
     size: int,
     em_epochs: int,
     blend_power: float,
-    predict: Callable[[np.ndarray], np.ndarray],
+    predict: Callable[[Prepared], np.ndarray],
     say: Callable[[str], None],
 ) -> _Captures:
     out = _Captures()

@@ -85,8 +85,8 @@ def part_scores(found: Scores) -> dict[str, dict[str, float | None]]:
     """``{part: {"iou", "f1"}}`` of :data:`PARTS`: means over those classes that truth has."""
     return {
         part: {
-            "iou": number(known_mean(found.iou_per_class[name] for name in names)),
-            "f1": number(known_mean(found.f1_per_class[name] for name in names)),
+            "iou": number(known_mean(found.iou_per_class.get(n, math.nan) for n in names)),
+            "f1": number(known_mean(found.f1_per_class.get(n, math.nan) for n in names)),
         }
         for part, names in PARTS.items()
     }

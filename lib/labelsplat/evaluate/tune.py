@@ -106,8 +106,9 @@ def run_tune(layout: Layout, params: Mapping[str, Any]) -> dict[str, Any]:
     size, seed, device = params["capture"]["size"], params["seed"], params["device"]
     settings = RefineSettings(**params["refine"])
     out: dict[str, Any] = {"labels": {}, "arms": {}}
+    predict = {**params["predict"], "parser": layout.outside_text(params["predict"]["parser"])}
     for name, entry in params["rounds"].items():
-        predict_round(tune, name, entry["parsers"], size=size, device=device, **params["predict"])
+        predict_round(tune, name, entry["parsers"], size=size, device=device, **predict)
         if name in params["fits"]:
             fit = FitSettings(**params["fit"])
             fit_round(tune, name, fit, settings.votes(), size=size, seed=seed, device=device)

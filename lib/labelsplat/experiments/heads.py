@@ -84,7 +84,9 @@ def make_heads(
             processes=capture["processes"],
         )
         parsers = str(layout.models("baseline"))
-        predict_round(own, ROUND, parsers, size=capture["size"], device=device, **predict)
+        parser = layout.outside_text(predict.get("parser", ""))
+        settings = {**predict, "parser": parser, "size": capture["size"], "device": device}
+        predict_round(own, ROUND, parsers, **settings)
     return done
 
 

@@ -25,7 +25,10 @@ from labelsplat.capture.embedded import Job, make_sets
 from labelsplat.capture.labelled import PARTS, PER_FOLDER
 from labelsplat.labels import CELEBAMASK
 
-_LEFT_OUT = (".venv", ".git", "data", "models", "work", "reports", "dvc.lock", "__pycache__")
+_LEFT_OUT = (
+    ".venv", ".git", ".dvc", "data", "models", "work", "reports", "out", ".checkpoints", "dvc.lock",
+    "__pycache__",
+)  # fmt: skip
 _PHOTO_NUMBER = 1990  # of the first face: two of CelebAMask-HQ's folders of masks are in use
 
 
@@ -68,7 +71,7 @@ def run_paper_setting(
 def write_stand_ins(
     folder: Path, settings: Mapping[str, Any], *, seed: int, processes: int
 ) -> None:
-    """Write ``facescape`` (without its scale file) and ``celebamask`` below ``folder``."""
+    """Write ``facescape`` (without its scale file), ``celebamask`` and ``celebamask_test``."""
     drawn = {name: (folder / name, folder / f"{name}_truth") for name in ("facescape", "faces")}
     jobs = [
         Job(501 + i, "capture", (ViewSet("capture", *drawn["facescape"]),))
@@ -81,13 +84,15 @@ def write_stand_ins(
     done = make_sets(jobs, size=settings["size"], supersample=2, seed=seed, processes=processes)
     (folder / "facescape/Rt_scale_dict.json").unlink()
     number = _PHOTO_NUMBER
-    for one in done:
-        if one.group != "standard":
-            continue
+    people = [one for one in done if one.group == "standard"]
+    for place, one in enumerate(people):
+        # The last quarter is tested on: all photos of a head are on one side.
+        tested = place >= len(people) - max(1, len(people) // 4)
+        root = folder / ("celebamask_test" if tested else "celebamask")
         capture = open_capture(drawn["faces"][0], one.subject, "facescape")
         labels = read_labels(drawn["faces"][1], one.subject, capture.names)
         for view, truth in zip(capture.views, labels, strict=True):
-            write_face(folder / "celebamask", number, view.image, truth)
+            write_face(root, number, view.image, truth)
             number += 1
 
 
@@ -118,6 +123,8 @@ def copy_project(root: Path, target: Path) -> Path:
     shutil.copytree(root, target, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     (target / "reports").mkdir()
     _run(("git", "init", "-q", "."), target)
+    (target / ".dvc").mkdir()  # without the cache, which could answer in a run's place
+    shutil.copy2(root / ".dvc/config", target / ".dvc/config")
     return target
 
 
@@ -127,10 +134,11 @@ def _set_params(path: Path, folder: Path, size: int) -> None:
     _run((sys.executable, "-m", "labelsplat", "profile", "quick"), path.parent)
     yaml = YAML(typ="rt", pure=True)
     params = yaml.load(path.read_text(encoding="utf-8"))
-    sets = str(folder / "celebamask")
+    learned, tested = str(folder / "celebamask"), str(folder / "celebamask_test")
     params["capture"].update(
         source="facescape", root=str(folder / "facescape"), size=size,
-        standard_source="celebamask", standard_root=sets, test_source="celebamask", test_root=sets,
+        standard_source="celebamask", standard_root=learned, test_source="celebamask",
+        test_root=tested,
     )  # fmt: skip
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(params, file)

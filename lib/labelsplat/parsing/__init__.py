@@ -46,7 +46,10 @@ from labelsplat.parsing.registry import ARCHITECTURES, Architecture, Parser, cre
 from labelsplat.parsing.release import load_release
 from labelsplat.parsing.schedule import WeightAverage, learning_rate_at, make_optimiser
 from labelsplat.parsing.stage import (
+    capture_labeller,
     chosen_temperature,
+    own_parser,
+    own_settings,
     posed,
     predict_round,
     prepared,
@@ -91,6 +94,7 @@ __all__ = [
     "augment",
     "calibrate_parser",
     "calibration_file",
+    "capture_labeller",
     "choose_frame",
     "chosen_temperature",
     "class_map",
@@ -115,6 +119,8 @@ __all__ = [
     "make_optimiser",
     "mask_labeller",
     "nearest_classes",
+    "own_parser",
+    "own_settings",
     "parser_labeller",
     "posed",
     "predict",

@@ -72,6 +72,7 @@ class Tempered(nn.Module):
         super().__init__()
         _check_temperature(temperature)
         self.net, self.temperature = net, temperature
+        self.train(net.training)  # wrapping a network must not change its mode
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         logits = self.net(images)

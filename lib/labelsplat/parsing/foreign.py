@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from labelsplat.base import LabelsplatError
-from labelsplat.capture import Capture, Prepared, prepare
+from labelsplat.capture import Capture, Prepared, enlarged
 from labelsplat.labels import CELEBAMASK
 from labelsplat.parsing.checkpoint import Checkpoint, load_checkpoint
 from labelsplat.parsing.onnx_parser import OnnxParser
-from labelsplat.parsing.predict import predict
 from labelsplat.parsing.release import is_release, load_release
+from labelsplat.parsing.tta import predict_averaged
 
 KINDS = {
     ".safetensors": "a checkpoint of this project, or the public release in that format",
@@ -60,7 +60,14 @@ def working_size(net: nn.Module) -> int | None:
 
 
 def predict_photos(
-    parser: Checkpoint, capture: Capture, photos: Prepared, flip: bool = True, device: str = "auto"
+    parser: Checkpoint,
+    capture: Capture,
+    photos: Prepared,
+    flip: bool = True,
+    device: str = "auto",
+    *,
+    scales: Sequence[float] = (1.0,),
+    temperature: float = 1.0,
 ) -> np.ndarray:
     """Soft predictions of photos at working size, by a parser that may want them larger.
 
@@ -70,22 +77,26 @@ def predict_photos(
     Args:
         parser: from :func:`load_parser`.
         capture: where the photos come from.
-        photos: some or all of its views, prepared at the working size.
+        photos: some or all of its views at the working size, cropped or not.
         flip: average with the mirrored image.
         device: "auto", "cpu" or "cuda".
+        scales, temperature: as for :func:`labelsplat.parsing.predict_averaged`.
 
     Returns:
         ``[V, size, size, classes]`` float32, each pixel summing to 1.
     """
-    settings = {"vocabulary": parser.vocabulary, "device": device}
+    settings = {
+        "flip": flip, "scales": scales, "temperature": temperature, "device": device,
+        "vocabulary": parser.vocabulary,
+    }  # fmt: skip
     size, wanted = photos.images.shape[1], working_size(parser.net) or 0
     if wanted <= size:
-        return predict(parser.net, photos.images, flip, **settings)
+        return predict_averaged(parser.net, photos.images, **settings)
     views = {view.name: view for view in capture.views}
     out = np.empty((*photos.images.shape[:3], len(parser.vocabulary)), np.float32)
     for i, name in enumerate(photos.names):  # one at a time: at 512 px each takes 20 MB and more
-        larger = prepare(replace(capture, views=(views[name],)), wanted)
-        soft = torch.from_numpy(predict(parser.net, larger.images, flip, **settings))
+        image = enlarged(capture, views[name], photos.crops[i], wanted)
+        soft = torch.from_numpy(predict_averaged(parser.net, image[None], **settings))
         mean = F.adaptive_avg_pool2d(soft.permute(0, 3, 1, 2), size)
         out[i] = mean[0].permute(1, 2, 0).numpy()
     return out

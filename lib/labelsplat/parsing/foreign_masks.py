@@ -77,9 +77,9 @@ def foreign_predictions(
     """Soft predictions of a prepared capture out of a folder of masks.
 
     A mask is ``{folder}/{view}.png`` or ``.npy``, of the photo's size or of that shape in another
-    size. PNGs of one channel hold indices (255: no label, all classes alike), others colours of the
-    vocabulary's palette; arrays hold indices ``[H, W]`` or probabilities ``[H, W, classes]``, also
-    with the classes first.
+    size. PNGs of one channel hold indices (255: no label, the person as likely as not), others
+    colours of the vocabulary's palette; arrays hold indices ``[H, W]`` or probabilities
+    ``[H, W, classes]``, also with the classes first.
 
     Args:
         folder: of the masks.
@@ -201,6 +201,13 @@ def _read(
             where=file,
             remedy="Are they logits? Save their softmax",
         )
+    sums = values.sum(-1, dtype=np.float64)
+    if not (np.abs(sums - 1) < 0.02).all():
+        raise LabelsplatError(
+            f"probabilities sum to {sums.min():.3g} to {sums.max():.3g}, wanted 1 at each pixel",
+            where=file,
+            remedy="Give every pixel a class, or save indices with 255 where there is none",
+        )
     return values.shape[:2], lambda i: np.ascontiguousarray(values[..., i], np.float32).clip(0, 1)
 
 
@@ -218,7 +225,9 @@ def _of_indices(
 
     def of(index: int) -> np.ndarray:
         sure = np.where(values == index, certainty + rest, rest)
-        return np.where(values == IGNORE, 1 / count, sure).astype(np.float32)
+        # Nobody knows what is there; that it is the person is as likely as not.
+        unknown = 0.5 if index == 0 else 0.5 / (count - 1)
+        return np.where(values == IGNORE, unknown, sure).astype(np.float32)
 
     return values.shape, of
 

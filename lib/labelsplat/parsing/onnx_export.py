@@ -69,6 +69,14 @@ def export_onnx(
         input="images",
         output="logits",
     )
+    own = getattr(net.config, "size", 0) if hasattr(net, "config") else 0
+    if own and size != own:
+        # Tracing leaves out the averaging by which such a network brings images to its own size.
+        raise ParameterError(
+            f"size is {size}, but the network resizes all images to {own} pixels",
+            where=path,
+            remedy=f"Export it with size {own}",
+        )
     first = next(net.parameters(), None)
     images = torch.rand(2, 3, size, size, device=None if first is None else first.device)
     training = net.training

@@ -22,6 +22,7 @@ from labelsplat.capture import (
     read_pool,
 )
 from labelsplat.labels import CELEBAMASK
+from labelsplat.parsing.augment import Augmentation
 from labelsplat.parsing.calibrate import calibrate_parser, load_temperature, save_temperature
 from labelsplat.parsing.checkpoint import load_checkpoint, save_checkpoint
 from labelsplat.parsing.data import LabelledImages
@@ -35,6 +36,9 @@ from labelsplat.parsing.tta import predict_averaged
 
 BASELINE = "baseline"
 """Name of the checkpoint and of the predictions of the parser before any refinement."""
+
+HARDER = ("occlusion", "low_resolution", "zoom_out")
+"""Changes of training images that section ``parser`` may turn on, see :class:`Augmentation`."""
 
 TEMPERATURES = ("off", "fitted")
 """Whether soft predictions are tempered: not at all, or by what was fitted on validation heads."""
@@ -88,8 +92,9 @@ def train_baseline(
 
     Args:
         layout: the project's tree.
-        parser: section ``parser`` of params.yaml; without ``optimiser``, ``schedule``, ``ohem`` or
-            ``ema`` it is AdamW on a cosine schedule, with the loss of all pixels and no average.
+        parser: section ``parser`` of params.yaml; without ``optimiser``, ``schedule``, ``ohem``,
+            ``ema`` or one of :data:`HARDER` it is AdamW on a cosine schedule, with the loss of all
+            pixels, no average and the usual augmentation.
         size: pixels.
         seed: of the weights, of order and augmentation.
         device: "auto", "cpu" or "cuda".
@@ -112,6 +117,7 @@ def train_baseline(
         schedule=parser.get("schedule", "cosine"),
         ema=parser.get("ema", 0.0),
         ohem=Ohem(threshold) if threshold else None,
+        augmentation=Augmentation(**{key: parser.get(key, 0.0) for key in HARDER}),
         coarse_share=parser["coarse_share"],
         validate_every=parser["validate_every"],
         keep="best",
@@ -186,10 +192,11 @@ def predict_round(
     with atomic_dir(layout.predictions(round_name)) as out:
         for name in found:
             path = folder / f"{name}.safetensors"
-            if parser and name == BASELINE:
-                label = own_parser(layout.outside(parser), flip=flip, device=device).label
-            else:
-                label = _averaged(path, flip, scales, temperature, device)
+            own = parser if name == BASELINE else ""
+            label = capture_labeller(
+                layout, path, flip=flip, scales=scales, temperature=temperature, parser=own,
+                device=device,
+            )  # fmt: skip
             for subject in tqdm(subjects, f"predict {name}"):
                 capture = open_capture(root, subject, source)
                 photos = prepare(capture, size)
@@ -202,6 +209,19 @@ def predict_round(
                     frames[subject] = choose_frame(capture, photos, soft, head_frame)
         write_json(out / FRAMES, frames)
     return found
+
+
+def own_settings(checkpoint: str | Path, predict: Mapping[str, Any]) -> dict[str, Any]:
+    """``scales`` and ``temperature`` by which a checkpoint of this project is to predict.
+
+    Args:
+        checkpoint: its file.
+        predict: section ``predict`` of params.yaml.
+    """
+    return {
+        "scales": predict["scales"],
+        "temperature": chosen_temperature(checkpoint, predict["temperature"]),
+    }
 
 
 def own_parser(path: Path, *, flip: bool, device: str) -> Labeller:
@@ -221,11 +241,33 @@ def own_parser(path: Path, *, flip: bool, device: str) -> Labeller:
     return labeller
 
 
-def _averaged(
-    path: Path, flip: bool, scales: Sequence[float], temperature: str, device: str
+def capture_labeller(
+    layout: Layout,
+    checkpoint: Path,
+    *,
+    flip: bool,
+    scales: Sequence[float] = (1.0,),
+    temperature: str = "off",
+    parser: str = "",
+    device: str = "auto",
 ) -> Callable[[Capture, Prepared], np.ndarray]:
-    """A checkpoint of the project as something that labels photos at working size."""
-    net, divisor = load_checkpoint(path).net, chosen_temperature(path, temperature)
+    """What predicts a capture: a checkpoint of the project, or a parser in its place.
+
+    Args:
+        layout: the project's tree.
+        checkpoint: e.g. the baseline.
+        flip, scales, temperature, parser: section ``predict`` of params.yaml.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        a function from a capture and some of its photos to ``[V, size, size, classes]``.
+
+    Raises:
+        LabelsplatError: a missing checkpoint, no temperature of it, or a parser of other classes.
+    """
+    if parser:
+        return own_parser(layout.outside(parser), flip=flip, device=device).label
+    net, divisor = load_checkpoint(checkpoint).net, chosen_temperature(checkpoint, temperature)
 
     def label(capture: Capture, photos: Prepared) -> np.ndarray:
         return predict_averaged(

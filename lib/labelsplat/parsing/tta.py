@@ -26,6 +26,7 @@ class Rescaled(nn.Module):
     def __init__(self, net: nn.Module, scale: float):
         super().__init__()
         self.net, self.scale = net, scale
+        self.train(net.training)  # wrapping a network must not change its mode
 
     def forward(self, images: Tensor) -> Tensor:
         size = images.shape[-2:]

@@ -46,7 +46,11 @@ def finish(root: Path) -> bool:
     write_json(layout.metrics / "timing.json", gather_timing(timings, setup_seconds(layout.root)))
     write_json(
         layout.metrics / "capture.json",
-        {**read_json(layout.capture_counts), "seconds": timings["capture"]["seconds"]},
+        {
+            **read_json(layout.capture_counts),
+            **(read_json(layout.head_times) if layout.head_times.exists() else {}),
+            "seconds": timings["capture"]["seconds"],
+        },
     )
     _write_fit(layout, timings)
     _write_pretrain(layout)
@@ -164,7 +168,12 @@ def _timing(layout: Layout, name: str) -> dict:
 
 def _fingerprint(layout: Layout) -> str:
     """Hash of all that the metrics and the front page are made of."""
-    files = [layout.root / "params.yaml", layout.root / "dvc.yaml", layout.capture_counts]
+    files = [
+        layout.root / "params.yaml",
+        layout.root / "dvc.yaml",
+        layout.capture_counts,
+        layout.head_times,
+    ]
     for folder in (
         layout.timing,
         layout.reports / "fits",

@@ -28,8 +28,14 @@ POSITIVE = {
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 
+AT_LEAST = {"parser.width": 4, "parser.batch": 2, "capture.size": 16}
+"""Smallest values: batch normalisation needs two images."""
+
 AT_MOST = {
-    "parser.coarse_share": 1,
+    "parser.coarse_share": 0.99,
+    "parser.occlusion": 1,
+    "parser.low_resolution": 1,
+    "parser.zoom_out": 2,
     "parser.ohem": 1,
     "parser.ema": 0.9999,
     "fit.hull_tolerance": 1,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from labelsplat.base.errors import ParameterError
 from labelsplat.base.files import atomic_path
-from labelsplat.report.param_rules import AT_MOST, CHOICES, POSITIVE
+from labelsplat.report.param_rules import AT_LEAST, AT_MOST, CHOICES, POSITIVE
 
 PROFILES = Path(__file__).with_name("profiles")
 
@@ -171,6 +171,8 @@ def _check_value(name: str, value: object, default: object, where: object) -> No
             raise _wrong(
                 name, value, f"a number {'above zero' if low else 'of zero or more'}", where
             )
+        if name in AT_LEAST and value < AT_LEAST[name]:
+            raise _wrong(name, value, f"a number of at least {AT_LEAST[name]}", where)
         if name in AT_MOST and value > AT_MOST[name]:
             raise _wrong(name, value, f"a number from 0 to {AT_MOST[name]}", where)
     if name in CHOICES and value not in CHOICES[name]:

@@ -11,17 +11,19 @@ import numpy as np
 from labelsplat import __version__
 from labelsplat.base import LabelsplatError, atomic_dir, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, open_capture, prepare, restore_mask
+from labelsplat.capture import Capture, Prepared, open_capture, prepare, restore_crop
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
 from labelsplat.parsing import (
     Checkpoint,
     SoftPredictions,
     load_parser,
-    predict,
+    own_settings,
+    predict_averaged,
     save_predictions,
     working_size,
 )
 from labelsplat.report.params import load_params
+from labelsplat.report.photo_masks import as_taken
 from labelsplat.report.refine_page import default_parser, evenly_spaced, require_own
 
 MARK = "predict.json"
@@ -65,8 +67,8 @@ def predict_capture(
 ) -> PredictedFolder:
     """Label every photo of one capture with a parser; nothing is fused or refined.
 
-    ``out`` then holds ``masks/{view}.png`` (index PNG with a palette, of the UNDISTORTED photo's
-    own size; 255 where undistortion left no content), ``labels.json`` (what indices mean),
+    ``out`` then holds ``masks/{view}.png`` (index PNG with a palette, of the photo as it was taken;
+    255 where undistortion left no content), ``labels.json`` (what indices mean),
     ``soft/{view}.npz`` (class probabilities at working size, see
     :func:`labelsplat.parsing.load_predictions`), ``contact.png`` and ``predict.json``.
 
@@ -96,9 +98,11 @@ def predict_capture(
     if size < 16:
         raise LabelsplatError(f"size is {size}", remedy="Use at least 16 pixels")
     prepared = prepare(photos, size)
-    flip = params["predict"]["flip"]
+    settings = {"flip": params["predict"]["flip"], "device": params["device"]}
+    if parser is None:  # the project's own predicts as the line lets it
+        settings |= own_settings(file, params["predict"])
     with atomic_dir(out) as folder:
-        labels = _write_views(folder, prepared, checkpoint, flip, params["device"])
+        labels = _write_views(folder, photos, prepared, checkpoint, settings)
         write_vocabulary(folder / "labels.json", checkpoint.vocabulary)
         _write_sheet(folder / "contact.png", prepared, labels, checkpoint.vocabulary)
         shares = _shares(labels, checkpoint.vocabulary)
@@ -111,7 +115,7 @@ def predict_capture(
                 "parser": file.name,
                 "vocabulary": checkpoint.vocabulary.name,
                 "size": size,
-                "flip": flip,
+                **{name: value for name, value in settings.items() if name != "device"},
                 "photos": list(prepared.names),
                 "shares": {name: round(share, 5) for name, share in shares.items()},
             },
@@ -120,25 +124,26 @@ def predict_capture(
 
 
 def _write_views(
-    folder: Path, photos: Prepared, checkpoint: Checkpoint, flip: bool, device: str
+    folder: Path, capture: Capture, photos: Prepared, checkpoint: Checkpoint, settings: dict
 ) -> np.ndarray:
     """Write masks and soft predictions; labels ``[V, size, size]`` uint8."""
     from tqdm.auto import tqdm
 
     labels = np.empty(photos.valid.shape, np.uint8)
+    views = {view.name: view for view in capture.views}
     with tqdm(total=len(labels), desc="predict", unit="photo") as bar:
         for start in range(0, len(labels), _AT_A_TIME):
             part = slice(start, start + _AT_A_TIME)
-            soft = predict(
+            soft = predict_averaged(
                 checkpoint.net,
                 photos.images[part],
-                flip,
                 vocabulary=checkpoint.vocabulary,
-                device=device,
+                **settings,
             )
             labels[part] = np.where(photos.valid[part], soft.argmax(-1), IGNORE)
             for i, name in enumerate(photos.names[part], start):
-                mask = restore_mask(labels[i], photos.crops[i])
+                whole = restore_crop(labels[i], photos.crops[i], IGNORE)
+                mask = as_taken(whole, views[name], IGNORE)
                 write_label_map(folder / "masks" / f"{name}.png", mask, checkpoint.vocabulary)
                 one = SoftPredictions((name,), soft[i - start][None], checkpoint.vocabulary)
                 save_predictions(folder / "soft" / f"{name}.npz", one)

@@ -37,6 +37,7 @@ from labelsplat.parsing import (
     Labeller,
     choose_frame,
     frame_of,
+    own_settings,
     parser_labeller,
     with_facts,
 )
@@ -179,8 +180,11 @@ def refine_capture(
     params = params or load_params(layout.root / "params.yaml")
     photos = open_capture(capture)
     if not isinstance(parser, Labeller):
+        settings = {"flip": params["predict"]["flip"], "device": params["device"]}
         file = default_parser(layout, params) if parser is None else parser
-        labeller = parser_labeller(file, flip=params["predict"]["flip"], device=params["device"])
+        if parser is None:  # the project's own predicts as the line lets it
+            settings |= own_settings(file, params["predict"])
+        labeller = parser_labeller(file, **settings)
     else:
         labeller = parser
     done = refine_photos(
