@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from labelsplat.evaluate import compare_views, join
-from labelsplat.labels import STRATA, confusion, in_stratum
+from labelsplat.labels import (
+    CELEBAMASK,
+    IGNORE,
+    LAPA,
+    STRATA,
+    Conversion,
+    confusion,
+    in_stratum,
+)
 
 ANGLES = np.array([(0.0, 0.0), (45, 0), (80, 0), (0, 40), (150, 0)])
 

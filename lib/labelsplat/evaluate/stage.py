@@ -191,7 +191,7 @@ def evaluate_line(
 
 
 def _told_apart(arms: Mapping[str, ViewConfusions]) -> dict[str, Any]:
-    """The vocabulary of the arms' scores, and its classes that stand for several of the project's."""
+    """The arms' vocabulary, and its classes that stand for several of the project's."""
     used = next(iter(arms.values())).vocabulary if arms else CELEBAMASK
     merged = Conversion(CELEBAMASK, used).merged if used != CELEBAMASK else {}
     return {"vocabulary": used.name, "merged": {k: list(v) for k, v in merged.items()}}
