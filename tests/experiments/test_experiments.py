@@ -35,6 +35,7 @@ from labelsplat.experiments import (
     run_experiment,
     section,
 )
+from labelsplat.experiments.head_frames import frame_head
 from labelsplat.experiments.label_noise import noise_head
 from labelsplat.experiments.summary import commit
 from labelsplat.labels import CELEBAMASK, IGNORE
@@ -71,6 +72,7 @@ SETTINGS = {
                     "methods": list(METHODS), "iterations": 5, "label_weight": 0.3,
                     "label_every": 1},
     "trial_setting": TRIAL,
+    "head_frames": {"heads": 2},
 }  # fmt: skip
 
 
@@ -218,6 +220,27 @@ def test_the_trial_setting_is_measured_on_the_lines_heads(line: Layout):
         assert min(values) <= found["low"] <= found["high"] <= max(values)
     assert 3 < report["psnr_heldout"]["mean"] < 60
     assert list(experiment_table(report).index) == ["psnr_heldout", "ssim_heldout"]
+
+
+def test_frames_are_compared_by_the_true_angles(line: Layout):
+    tiny = {**FIT, "gaussians": 300, "iterations": 5, "processes": 1}
+    report = run(line, "head_frames", fit=tiny)
+    assert report == read_json(report_path(line, "head_frames"))
+    table = experiment_table(report)
+    assert list(table.index) == ["own", "estimate", "none"]
+    for frame in table.index:
+        assert 0 < report[frame]["lift_miou_train"]["mean"] <= 1
+        assert ("degrees_off" in report[frame]) == (frame == "estimate")
+    degrees = [one["degrees_off"] for one in report["subjects"].values()]
+    assert report["estimate"]["degrees_off"]["mean"] == pytest.approx(np.mean(degrees))
+    # Nearly true labels show where the face looks.
+    assert all(0 < d < 45 for d in degrees)
+    setup = Setup(
+        line, SIZE, 0, "cpu", 20, 1, fit=FitSettings(**tiny), refine=RefineSettings(**REFINE)
+    )
+    subject = head_names(line, 1)[0]
+    assert frame_head(setup, subject, "own").degrees == 0
+    assert frame_head(setup, subject, "none").degrees is None
 
 
 def test_pictures_of_the_labels(line: Layout):

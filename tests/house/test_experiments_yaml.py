@@ -94,6 +94,7 @@ def test_an_experiment_is_not_dirtied_by_anothers_settings(stages):
     assert own["coupling"] == own["coupling_weighted"] == shared | {"coupling"}
     assert own["noise@flips"] == shared | {"label_noise"}
     assert own["trial_setting"] == shared | {"trial_setting"}
+    assert own["head_frames"] == shared | {"head_frames"}
     assert own["paper_setting"] == {"processes", "paper_setting"}
     assert own["heads"] == shared and own["label_noise"] == set()
 

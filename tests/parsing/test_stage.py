@@ -1,5 +1,7 @@
 """The parser, predict and fine-tune stages on a made-up project of a few small images."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -205,3 +207,10 @@ def test_a_fine_tuned_parser_has_a_temperature_of_its_own(layout):
     torch.set_num_threads(before)
     assert load_temperature(path) == expected
     assert expected != load_temperature(layout.baseline)
+
+
+def test_more_photos_than_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=2**30))
+    module._must_fit(300, 512)
+    with pytest.raises(LabelsplatError, match=r"labelled_images.*Take \d+ at most"):
+        module._must_fit(24_000, 512)

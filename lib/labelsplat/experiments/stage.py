@@ -12,6 +12,7 @@ from labelsplat.base.layout import Layout
 from labelsplat.evaluate import compare_views, join
 from labelsplat.experiments.corrupt import KINDS
 from labelsplat.experiments.coupling import compare_couplings
+from labelsplat.experiments.head_frames import compare_frames
 from labelsplat.experiments.heads import head_names, make_heads, read_head
 from labelsplat.experiments.label_noise import gather_rows, noise_rows
 from labelsplat.experiments.paper_setting import run_paper_setting
@@ -28,6 +29,7 @@ EXPERIMENTS = (
     *(f"noise@{kind}" for kind in KINDS),
     "label_noise",
     "trial_setting",
+    "head_frames",
     "paper_setting",
 )
 """Names of the stages."""
@@ -103,6 +105,8 @@ def run_experiment(
         elif group == "trial_setting":
             kept = {**experiments[group], "processes": experiments["processes"]}
             found = run_trial_setting(replace(setup, fit=section(FitSettings, kept, group)))
+        elif group == "head_frames":
+            found = compare_frames(setup, experiments[group]["heads"])
         elif group in ("coupling", "coupling_weighted"):
             settings = section(CouplingSettings, experiments["coupling"], "coupling")
             found = compare_couplings(setup, settings, weighted=group == "coupling_weighted")

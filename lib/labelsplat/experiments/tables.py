@@ -23,7 +23,7 @@ def experiment_table(report: Mapping[str, Any]) -> pd.DataFrame:
         table = frame.pivot(index=keys, columns="method", values="score")
         return table[list(dict.fromkeys(frame["method"]))]
     subjects = report.get("subjects")
-    if subjects and "psnr_heldout" not in report:
+    if subjects and "baseline_miou_train" in report:
         return pd.DataFrame.from_dict(subjects, orient="index")
     rows = {name: value for name, value in report.items() if isinstance(value, dict)}
     rows.pop("subjects", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from labelsplat.base import LabelsplatError, ParameterError, atomic_dir, read_json, write_json
 from labelsplat.base.layout import Layout
@@ -69,6 +70,7 @@ def standard_set(layout: Layout, group: str, size: int) -> LabelledImages:
         )
     pool = pool_groups(layout.standard_photos)
     if pool is not None:
+        _must_fit(len(subjects), size)
         photos, maps = read_pool(
             layout.standard_photos, layout.standard_labels, group, subjects, size
         )
@@ -79,6 +81,20 @@ def standard_set(layout: Layout, group: str, size: int) -> LabelledImages:
         images.append(photos.images)
         labels.append(read_labels(layout.standard_labels, subject, photos.names))
     return LabelledImages(np.concatenate(images), np.concatenate(labels))
+
+
+def _must_fit(count: int, size: int) -> None:
+    """Raise LabelsplatError unless so many photos can be trained on in this machine's memory."""
+    # Bytes: photos and labels as arrays and as tensors, and once more at half the size.
+    needed = count * size**2 * 4 * 2.25
+    there = psutil.virtual_memory().available
+    if needed > 0.8 * there:
+        raise LabelsplatError(
+            f"{count} photos of {size} px take {needed / 2**30:.0f} GiB of memory to train on, "
+            f"{there / 2**30:.0f} GiB are free",
+            where="params.yaml: capture.labelled_images",
+            remedy=f"Take {int(0.8 * there / (size**2 * 9))} at most, or smaller ones",
+        )
 
 
 def train_baseline(
