@@ -53,15 +53,8 @@ from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.sets import read_alpha, read_depth, read_labels, write_truth
 from labelsplat.capture.source import note_parser, note_source, source_state
 from labelsplat.capture.stage import capture_root, gather, shown_subjects
-from labelsplat.capture.views import (
-    NORMAL_EXTENT,
-    Capture,
-    View,
-    angles,
-    half_turned,
-    normalised,
-    upside_down,
-)
+from labelsplat.capture.turns import on_their_side, turned_view, upright_turns
+from labelsplat.capture.views import NORMAL_EXTENT, Capture, View, angles, normalised
 from labelsplat.capture.writers import LAYOUTS, copy_to_facescape, write_capture, write_nerfstudio
 
 __all__ = [
@@ -110,7 +103,6 @@ __all__ = [
     "frame_from_detections",
     "frame_of_facts",
     "gather",
-    "half_turned",
     "head_angles",
     "head_sphere",
     "heldout_views",
@@ -126,6 +118,7 @@ __all__ = [
     "normalised",
     "note_parser",
     "note_source",
+    "on_their_side",
     "open_capture",
     "open_labelled",
     "orbit_camera",
@@ -153,9 +146,10 @@ __all__ = [
     "straight_pixels",
     "test_views",
     "triangulate_parts",
+    "turned_view",
     "undistort",
     "undistortion_maps",
-    "upside_down",
+    "upright_turns",
     "write_capture",
     "write_facescape",
     "write_nerfstudio",

@@ -120,8 +120,8 @@ def check_photo_size(view: View) -> None:
 
 
 def require_size(view: View, size: tuple[int, int]) -> None:
-    """Raise a CaptureError unless ``size`` (width, height) is the one of the view's camera."""
-    expected = (view.camera.width, view.camera.height)
+    """Raise a CaptureError unless a stored photo's ``size`` (w, h) is that of the view's camera."""
+    expected = view.size_as_taken
     if size != expected:
         swapped = size == expected[::-1]
         raise CaptureError(

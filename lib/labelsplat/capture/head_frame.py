@@ -25,6 +25,7 @@ from labelsplat.capture import _fields as fields
 from labelsplat.capture.cameras import Camera, common_focus, head_angles, scene_extent
 from labelsplat.capture.images import Prepared
 from labelsplat.capture.landmarks import Detections, detect_parts, triangulate_parts
+from labelsplat.capture.turns import on_their_side
 from labelsplat.labels import CELEBAMASK, Vocabulary
 
 FRAME_FILE = "head_frame.json"
@@ -203,7 +204,8 @@ def frame_from_cameras(cameras: list[Camera]) -> HeadFrame:
 
     Up is the direction that all cameras' x axes lie across, or their mean up where they look from
     nearly one side; front is their mean direction seen from the focus. Its confidence is at most a
-    half, and 0 for a full ring of cameras, which says nothing of the front.
+    half, and 0 for a full ring of cameras, which says nothing of the front, and for photos that
+    seem to lie on their side (:func:`labelsplat.capture.on_their_side`): their up is no up.
     """
     focus = common_focus(cameras)
     right = np.array([c.rotation[0] for c in cameras])
@@ -213,6 +215,8 @@ def frame_from_cameras(cameras: list[Camera]) -> HeadFrame:
     if sizes[1] > 0.05:
         up = axes[:, 0] * (np.sign(axes[:, 0] @ mean_up) or 1.0)
     upright = float(np.clip(mean_up @ up / max(np.linalg.norm(up), 1e-12), 0, 1))
+    if on_their_side(cameras):
+        upright = 0.0
     up = up / max(np.linalg.norm(up), 1e-12)
     outward = np.array([c.centre - focus for c in cameras])
     outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)

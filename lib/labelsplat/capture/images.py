@@ -1,7 +1,7 @@
 """Photos: loaded, undistorted, and brought to one square working size with their cameras.
 
-Pixels are taken as stored: an EXIF orientation is not applied, because camera solvers (COLMAP,
-FaceScape's) do not apply it either.
+Cameras are of the pixels as stored: camera solvers (COLMAP, FaceScape's) do not apply an EXIF
+orientation. What a photo needs to stand upright its view says, :mod:`labelsplat.capture.turns`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def load_photo(view: View) -> np.ndarray:
         CaptureError: missing, truncated or no image, or not of the camera's size.
     """
     photo = _decode(view)
-    return np.ascontiguousarray(photo[::-1, ::-1]) if view.turned else photo
+    return np.ascontiguousarray(np.rot90(photo, view.turns)) if view.turned else photo
 
 
 def _decode(view: View) -> np.ndarray:

@@ -27,6 +27,7 @@ from labelsplat.capture.head_frame import (
 from labelsplat.capture.images import load_photo
 from labelsplat.capture.landmarks import robust_focus
 from labelsplat.capture.shadow import open_what_can_be
+from labelsplat.capture.turns import on_their_side
 from labelsplat.capture.views import Capture, View
 
 LEVELS = ("error", "warning", "note")
@@ -155,7 +156,8 @@ def inspect_capture(
         for view, pose, look in zip(capture.views, angles, looks, strict=True)
     )
     span = _span(capture.cameras, focus)
-    problems += [*_of_cameras(capture, views, focus, span), *_of_photos(views)]
+    known = frame.method != "cameras"
+    problems += [*_of_cameras(capture, views, focus, span, known), *_of_photos(views)]
     problems.sort(key=lambda problem: LEVELS.index(problem.level))
     return Inspection(folder, capture, tuple(problems), views, focus, frame, span)
 
@@ -309,9 +311,16 @@ def _span(cameras: list[Camera], focus: np.ndarray) -> float:
 
 
 def _of_cameras(
-    capture: Capture, views: tuple[ViewFacts, ...], focus: np.ndarray, span: float
+    capture: Capture,
+    views: tuple[ViewFacts, ...],
+    focus: np.ndarray,
+    span: float,
+    known: bool,
 ) -> list[Problem]:
-    """What is odd about the cameras, none of which a reader would stop at."""
+    """What is odd about the cameras, none of which a reader would stop at.
+
+    ``known``: whether it is known which way is up.
+    """
     found = []
 
     def say(level: str, what: str, names: list[str], remedy: str) -> None:
@@ -329,9 +338,17 @@ def _of_cameras(
     odd = (ratio > FAR) | (ratio < 1 / FAR)
     say("warning", "stand much farther or nearer than the others", names[odd].tolist(), leave)
     roll = np.abs([v.roll for v in views])
-    turn = "Parsers expect upright heads: turn the photos and solve the cameras from those"
+    turn = (
+        f"Parsers expect upright heads: say in {FRAME_FILE} which way is up, or keep the EXIF "
+        "orientation of the photos, and they are turned on reading"
+    )
     say("warning", "are upside down", names[roll > 135].tolist(), turn)
-    say("warning", "lie on their side", names[(roll > 45) & (roll <= 135)].tolist(), turn)
+    if not known and on_their_side(capture.cameras):
+        what = "seem to lie on their side, as the cameras go round the head"
+        say("warning", what, names.tolist(), turn)
+    else:
+        lie = (roll > 60) & (roll <= 135)
+        say("warning", "lie on their side", names[lie].tolist(), turn)
     places = np.array([np.r_[c.centre, c.rotation.ravel()] for c in capture.cameras])
     twice = [
         capture.names[j]

@@ -20,6 +20,7 @@ from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture.doors import list_subjects, open_capture
 from labelsplat.capture.facescape import ALIGNMENT, KEYS, PARAMETERS
+from labelsplat.capture.head_frame import FRAME_FILE
 from labelsplat.capture.nerfstudio import TRANSFORMS
 from labelsplat.capture.views import Capture
 
@@ -172,6 +173,8 @@ def _nerfstudio(folder: Path) -> _Layout | None:
         absolute = [{**f, "file_path": str(folder.resolve() / f["file_path"])} for f in kept]
         text = json.dumps({**table, "frames": absolute})
         (root / TRANSFORMS).write_text(text, encoding="utf-8")
+        if (folder / FRAME_FILE).is_file():
+            (root / FRAME_FILE).symlink_to((folder / FRAME_FILE).resolve())
 
     return _Layout(tuple(dict.fromkeys(files)), forms, write, "nerfstudio", folder, folder)
 

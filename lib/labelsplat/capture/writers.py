@@ -24,7 +24,8 @@ from labelsplat.capture.facescape import (
 )
 from labelsplat.capture.nerfstudio import FISHEYE, HEAD, POINTS, TRANSFORMS
 from labelsplat.capture.points import write_points
-from labelsplat.capture.views import Capture, View, half_turned
+from labelsplat.capture.turns import turned_view
+from labelsplat.capture.views import Capture, View
 
 LAYOUTS = ("facescape", "nerfstudio")
 """Layouts that captures can be written in."""
@@ -150,7 +151,7 @@ def write_nerfstudio(capture: Capture, folder: str | Path, invalid: Sequence[str
 
 def _as_taken(capture: Capture) -> list[tuple[View, Camera]]:
     """The views as their photos lie on the disk, and their cameras in the world to be written."""
-    views = [half_turned(view) if view.turned else view for view in capture.views]
+    views = [turned_view(view, -view.turns) for view in capture.views]
     scale = capture.scale
     return [(v, v.camera.transformed(np.eye(3), ASIDE / scale, 1 / scale)) for v in views]
 

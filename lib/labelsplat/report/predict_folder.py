@@ -11,7 +11,7 @@ import numpy as np
 from labelsplat import __version__
 from labelsplat.base import LabelsplatError, atomic_dir, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, open_capture, prepare, restore_mask
+from labelsplat.capture import Capture, Prepared, open_capture, prepare, restore_mask
 from labelsplat.labels import IGNORE, Vocabulary, write_label_map, write_vocabulary
 from labelsplat.parsing import (
     Checkpoint,
@@ -66,9 +66,9 @@ def predict_capture(
     """Label every photo of one capture with a parser; nothing is fused or refined.
 
     ``out`` then holds ``masks/{view}.png`` (index PNG with a palette, of the UNDISTORTED photo's
-    own size; 255 where undistortion left no content), ``labels.json`` (what indices mean),
-    ``soft/{view}.npz`` (class probabilities at working size, see
-    :func:`labelsplat.parsing.load_predictions`), ``contact.png`` and ``predict.json``.
+    own size and turned as it is stored; 255 where undistortion left no content),
+    ``labels.json`` (what indices mean), ``soft/{view}.npz`` (class probabilities at working
+    size, see :func:`labelsplat.parsing.load_predictions`), ``contact.png`` and ``predict.json``.
 
     Args:
         capture: folder of photos and cameras in any layout that
@@ -98,7 +98,7 @@ def predict_capture(
     prepared = prepare(photos, size)
     flip = params["predict"]["flip"]
     with atomic_dir(out) as folder:
-        labels = _write_views(folder, prepared, checkpoint, flip, params["device"])
+        labels = _write_views(folder, prepared, photos, checkpoint, flip, params["device"])
         write_vocabulary(folder / "labels.json", checkpoint.vocabulary)
         _write_sheet(folder / "contact.png", prepared, labels, checkpoint.vocabulary)
         shares = _shares(labels, checkpoint.vocabulary)
@@ -120,7 +120,12 @@ def predict_capture(
 
 
 def _write_views(
-    folder: Path, photos: Prepared, checkpoint: Checkpoint, flip: bool, device: str
+    folder: Path,
+    photos: Prepared,
+    capture: Capture,
+    checkpoint: Checkpoint,
+    flip: bool,
+    device: str,
 ) -> np.ndarray:
     """Write masks and soft predictions; labels ``[V, size, size]`` uint8."""
     from tqdm.auto import tqdm
@@ -139,6 +144,7 @@ def _write_views(
             labels[part] = np.where(photos.valid[part], soft.argmax(-1), IGNORE)
             for i, name in enumerate(photos.names[part], start):
                 mask = restore_mask(labels[i], photos.crops[i])
+                mask = np.ascontiguousarray(np.rot90(mask, -capture.views[i].turns))
                 write_label_map(folder / "masks" / f"{name}.png", mask, checkpoint.vocabulary)
                 one = SoftPredictions((name,), soft[i - start][None], checkpoint.vocabulary)
                 save_predictions(folder / "soft" / f"{name}.npz", one)
