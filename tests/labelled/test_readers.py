@@ -120,3 +120,13 @@ def test_faults_are_named(made, tmp_path):
         found.read(third, made.SIZE)
     with pytest.raises(CaptureError, match="'beak' is unknown"):
         carry(np.zeros((2, 2), np.uint8), ["background", "beak"], CELEBAMASK, "here")
+
+
+@pytest.mark.parametrize("other", ["images/face-3.png", "images/face 3.jpg"])
+def test_two_photos_of_one_name_are_refused(made, tmp_path, other):
+    """One would overwrite the other."""
+    made.write_images(tmp_path)
+    Image.fromarray(made.photo(made.face(1), 1)).save(tmp_path / other)
+    Image.fromarray(made.face(1)).save(tmp_path / "labels/face-3.png")
+    with pytest.raises(CaptureError, match=r"face.3\.\w+ and face.3\.\w+ would both be 'face-3'"):
+        open_labelled("images", tmp_path)

@@ -145,8 +145,22 @@ def open_labelled(source: str, root: str | Path, *, sides: bool = True) -> Label
             f"no labelled photo of layout {source!r}", where=root,
             remedy=f"Expected {expected[source]}",
         )  # fmt: skip
+    _check_names(found.photos)
     mirrored = sides and sides_mirrored(found)
     return LabelledSet(found.root, found.photos, found.classes, found.read_indices, mirrored)
+
+
+def _check_names(photos: Sequence[LabelledPhoto]) -> None:
+    """Raise a CaptureError where two photos would be written under one name."""
+    first: dict[str, Path] = {}
+    for photo in photos:
+        other = first.setdefault(photo.name, photo.image)
+        if other != photo.image:
+            raise CaptureError(
+                f"{other.name} and {photo.image.name} would both be {photo.name!r}",
+                where=photo.image.parent,
+                remedy="Rename one of them; only letters, digits and - tell names apart",
+            )
 
 
 def take_evenly(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
