@@ -3,7 +3,7 @@
 from labelsplat.capture.cameras import Camera, common_focus, head_angles, orbit_camera, scene_extent
 from labelsplat.capture.checks import check_camera, check_capture, check_rig
 from labelsplat.capture.colmap import read_colmap
-from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness, restore_crop
+from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness
 from labelsplat.capture.doors import SOURCES, detect_source, list_subjects, open_capture
 from labelsplat.capture.embedded import Photographed, ViewSet, count_sets, photograph
 from labelsplat.capture.facescape import (
@@ -25,7 +25,15 @@ from labelsplat.capture.head_frame import (
     identity_frame,
     read_frame,
 )
-from labelsplat.capture.images import Crop, Prepared, load_photo, prepare, restore_mask, undistort
+from labelsplat.capture.images import (
+    Crop,
+    Prepared,
+    load_photo,
+    prepare,
+    restore_crop,
+    restore_mask,
+    undistort,
+)
 from labelsplat.capture.inspect import (
     Inspection,
     Problem,
