@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelsplat.base import CaptureError, ParameterError
+from labelsplat.capture._fields import some
 from labelsplat.capture.colmap import find_model, read_colmap
 from labelsplat.capture.facescape import PARAMETERS, list_facescape, read_facescape
 from labelsplat.capture.nerfstudio import TRANSFORMS, read_nerfstudio
@@ -83,7 +84,7 @@ def list_subjects(
         raise CaptureError(
             f"no subject {missing[0]!r}",
             where=root,
-            remedy=f"There are {len(found)}: {_some(found)}",
+            remedy=f"There are {len(found)}: {some(found)}",
         )
     return list(subjects or found)
 
@@ -114,7 +115,7 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
             raise CaptureError(
                 f"{len(found)} subjects, which one?",
                 where=folder,
-                remedy=f"Name one of {_some(found)}",
+                remedy=f"Name one of {some(found)}",
             )
         subject = found[0]
     if source in _TREES:
@@ -151,7 +152,3 @@ def _below(source: str, root: Path) -> list[Path]:
     """Folders of captures: ``root`` itself if it is one, else those in it."""
     is_own, _ = _FOLDERS[source]
     return [root] if is_own(root) else sorted(f for f in root.iterdir() if is_own(f))
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -196,7 +196,7 @@ def put_alignment(root: Path, subject: str, to_head: Similarity | None) -> None:
     path = root / ALIGNMENT
     with _locked(root):
         table = fields.read_object(path) if path.is_file() else {}
-        entries = dict(table.get(identity, {}))
+        entries = _entries(table, identity, path)
         entries.pop(expression.partition("_")[0], None)
         if to_head is not None:
             scale, rotation, translation = to_head
@@ -227,11 +227,12 @@ def _find(root: Path, subject: str) -> Path:
         if identity and folder.is_dir() and _parameters(folder) is not None:
             return folder
     subjects = list_facescape(root)
-    some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
     raise CaptureError(
         f"no {PARAMETERS} for subject {subject!r}",
         where=root / subject,
-        remedy=f"Subjects there: {some}" if subjects else f"{root} holds no FaceScape subject",
+        remedy=f"Subjects there: {fields.some(subjects)}"
+        if subjects
+        else f"{root} holds no FaceScape subject",
     )
 
 
@@ -275,12 +276,18 @@ def _view(table: dict[str, object], name: str, folder: Path, path: Path) -> View
     return View(name, photo, camera, coefficients if any(coefficients) else None)
 
 
+def _entries(table: dict[str, object], identity: str, path: Path) -> dict[str, object]:
+    """A copy of what an alignment file says of one identity, by expression."""
+    entries = table.get(identity, {})
+    if not isinstance(entries, dict):
+        raise CaptureError(f"entry {identity!r} should be an object", where=path)
+    return dict(entries)
+
+
 def _alignment(path: Path, subject: str) -> Similarity | None:
     """The way to the head frame in metres, None where the file does not know the subject."""
     identity, _, expression = subject.partition("/")
-    entries = fields.read_object(path).get(identity, {})
-    if not isinstance(entries, dict):
-        raise CaptureError(f"entry {identity!r} should be an object", where=path)
+    entries = _entries(fields.read_object(path), identity, path)
     if expression:
         entry = entries.get(expression.partition("_")[0])
     else:  # a folder that does not say which expression it shows

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from labelsplat.base import LabelsplatError
+from labelsplat.capture._fields import some
 from labelsplat.capture.cameras import Camera
 from labelsplat.capture.head_frame import (
     FRAME_FILE,
@@ -143,7 +144,7 @@ def inspect_capture(
     if opened.left_out:
         what = f"{len(opened.left_out)} views are left out of what follows"
         remedy = "They count again when their errors are mended"
-        problems.append(Problem("note", what, _some(list(opened.left_out)), remedy))
+        problems.append(Problem("note", what, some(list(opened.left_out)), remedy))
     focus = robust_focus(capture.cameras)
     frame, found = _frame(capture)
     problems += found
@@ -212,10 +213,6 @@ def _line(view: ViewFacts) -> str:
 def _as_problem(error: LabelsplatError) -> Problem:
     where = "" if error.where is None else str(error.where)
     return Problem("error", error.message, where, error.remedy or "")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _frame(capture: Capture) -> tuple[HeadFrame, list[Problem]]:
@@ -325,7 +322,7 @@ def _of_cameras(
 
     def say(level: str, what: str, names: list[str], remedy: str) -> None:
         if names:
-            found.append(Problem(level, what, _some(names), remedy))
+            found.append(Problem(level, what, some(names), remedy))
 
     pixels = np.array([camera.project(focus) for camera in capture.cameras])
     sizes = np.array([(v.width, v.height) for v in views])
@@ -382,9 +379,9 @@ def _of_photos(views: tuple[ViewFacts, ...]) -> list[Problem]:
     if off:
         what = f"are more than {STOPS:g} stops brighter or darker than the median"
         remedy = "Let each camera have colours of its own: fit.colour_affine: true"
-        found.append(Problem("warning", what, _some(off), remedy))
+        found.append(Problem("warning", what, some(off), remedy))
     soft = [v.name for v in known if v.sharpness < BLURRED]
     if soft:
         what = f"have less than {BLURRED:.0%} of the median photo's sharpness"
-        found.append(Problem("warning", what, _some(soft), "Leave blurred photos out"))
+        found.append(Problem("warning", what, some(soft), "Leave blurred photos out"))
     return found

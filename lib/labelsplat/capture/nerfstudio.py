@@ -14,13 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture._assemble import Similarity, assemble
 from labelsplat.capture.cameras import Camera
-from labelsplat.capture.checks import check_missing, nearest_rotation
+from labelsplat.capture.checks import check_missing, nearest_rotation, photo_size
 from labelsplat.capture.points import read_points
 from labelsplat.capture.views import Capture, View
 
@@ -33,7 +32,8 @@ PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL",
 FISHEYE = "OPENCV_FISHEYE"
 """The camera model whose k1 to k4 are those of OpenCV's fisheye."""
 
-_FLIP = np.diag([1.0, -1.0, -1.0])  # between OpenGL's and OpenCV's camera axes
+FLIP = np.diag([1.0, -1.0, -1.0])
+"""Between OpenGL's and OpenCV's camera axes, either way."""
 
 
 def read_nerfstudio(folder: str | Path) -> Capture:
@@ -99,7 +99,7 @@ def _view(table: dict[str, object], name: str, photo: Path, where: str) -> View:
     pose = fields.array(
         fields.pick(table, "transform_matrix", where), ((4, 4), (3, 4)), "transform_matrix", where
     )
-    rotation = _FLIP @ nearest_rotation(pose[:3, :3], where).T
+    rotation = FLIP @ nearest_rotation(pose[:3, :3], where).T
     camera = Camera(rotation, -rotation @ pose[:3, 3], *_intrinsics(table, photo, where))
     distortion = (_fisheye if fisheye else _distortion)(table, where)
     return View(name, photo, camera, distortion, fisheye)
@@ -129,7 +129,7 @@ def _intrinsics(table: dict[str, object], photo: Path, where: str) -> tuple[np.n
         width = fields.positive_integer(table["w"], "w", where)
         height = fields.positive_integer(table["h"], "h", where)
     else:
-        width, height = _size(photo)
+        width, height = photo_size(photo)
 
     def focal(axis: str, side: int, default: float | None) -> float:
         if f"fl_{axis}" in table:
@@ -188,11 +188,3 @@ def _to_head(table: dict[str, object], path: Path) -> Similarity | None:
     rotation = fields.array(fields.pick(value, "rotation", where), ((3, 3),), "rotation", where)
     shift = fields.array(fields.pick(value, "translation", where), ((3,),), "translation", where)
     return scale, nearest_rotation(rotation, where), shift
-
-
-def _size(photo: Path) -> tuple[int, int]:
-    try:
-        with Image.open(photo) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(f"not a readable image ({error})", where=photo) from None

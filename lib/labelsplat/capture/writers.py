@@ -22,7 +22,7 @@ from labelsplat.capture.facescape import (
     camera_entries,
     put_alignment,
 )
-from labelsplat.capture.nerfstudio import FISHEYE, HEAD, POINTS, TRANSFORMS
+from labelsplat.capture.nerfstudio import FISHEYE, FLIP, HEAD, POINTS, TRANSFORMS
 from labelsplat.capture.points import write_points
 from labelsplat.capture.turns import turned_view
 from labelsplat.capture.views import Capture, View
@@ -33,7 +33,6 @@ LAYOUTS = ("facescape", "nerfstudio")
 ASIDE = np.array([0.5, 0.7, 1.1])
 """Where a written world's origin lies before the head, in the capture's units (metres)."""
 
-_FLIP = np.diag([1.0, -1.0, -1.0])
 _SUBJECT = r"[^/\\]+/[0-9]+_[a-z_]+"
 
 
@@ -165,7 +164,7 @@ def _frame(view: View, camera: Camera) -> dict[str, object]:
     if k[0, 1]:
         raise _cannot(view, "nerfstudio's layout has no skewed pixels")
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = camera.rotation.T @ _FLIP, camera.centre
+    pose[:3, :3], pose[:3, 3] = camera.rotation.T @ FLIP, camera.centre
     intrinsics = (camera.width, camera.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     return {
         "transform_matrix": pose.tolist(),
