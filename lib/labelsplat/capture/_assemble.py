@@ -32,6 +32,7 @@ def assemble(
     *,
     points: np.ndarray | None = None,
     files: Sequence[Path] = (),
+    notes: Sequence[str] = (),
 ) -> Capture:
     """The capture of ``views``, whose cameras still stand in the source's own world.
 
@@ -48,6 +49,7 @@ def assemble(
         to_head: the way to the head frame in metres; None normalises origin and scale instead.
         points: ``[M, 3]`` sparse points in the source's own world.
         files: further files that were read.
+        notes: what was left aside.
 
     Raises:
         CaptureError: whatever :mod:`labelsplat.capture.checks` finds.
@@ -73,6 +75,7 @@ def assemble(
         scale=float(scale),
         points=scale * points @ rotation.T + translation if count else None,
         parameters=(parameters, *files),
+        notes=tuple(notes),
     )
     check_capture(capture)
     return capture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labelsplat.base import CaptureError, ParameterError
 from labelsplat.capture._fields import some
-from labelsplat.capture.colmap import find_model, read_colmap
+from labelsplat.capture.colmap import find_models, read_colmap
 from labelsplat.capture.facescape import PARAMETERS, list_facescape, read_facescape
 from labelsplat.capture.nerfstudio import TRANSFORMS, read_nerfstudio
 from labelsplat.capture.nersemble import CALIBRATION, list_nersemble, read_nersemble
@@ -20,7 +20,7 @@ SOURCES = ("embedded", "facescape", "nerfstudio", "colmap", "nersemble")
 
 _FOLDERS = {
     "nerfstudio": (lambda folder: (folder / TRANSFORMS).is_file(), read_nerfstudio),
-    "colmap": (lambda folder: find_model(folder) is not None, read_colmap),
+    "colmap": (lambda folder: bool(find_models(folder)), read_colmap),
 }
 """Sources of which one folder is one capture: what marks the folder, and the reader."""
 

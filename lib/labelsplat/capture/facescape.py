@@ -101,13 +101,18 @@ def read_facescape(
     assert path is not None  # _find returns only folders that have one
     table = fields.read_object(path)
     names = _view_names(table, path)
-    views = [_view(table, name, folder, path) for name in names if _is_valid(table, name, path)]
+    valid = [name for name in names if _is_valid(table, name, path)]
+    views = [_view(table, name, folder, path) for name in valid]
     if not views:
         raise CaptureError(f"none of its {len(names)} views is valid", where=path)
     found = Path(alignment) if alignment is not None else root / ALIGNMENT
     to_head = _alignment(found, subject) if alignment is not None or found.is_file() else None
     files = (found,) if found.is_file() else ()
-    return assemble(subject, views, "facescape", folder, path, to_head, files=files)
+    left = [name for name in names if name not in valid]
+    notes = []
+    if left:
+        notes.append(f"{len(left)} views are marked as not valid, left out: {fields.some(left)}")
+    return assemble(subject, views, "facescape", folder, path, to_head, files=files, notes=notes)
 
 
 def write_facescape(

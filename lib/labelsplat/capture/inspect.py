@@ -145,6 +145,7 @@ def inspect_capture(
         what = f"{len(opened.left_out)} views are left out of what follows"
         remedy = "They count again when their errors are mended"
         problems.append(Problem("note", what, some(list(opened.left_out)), remedy))
+    problems += [Problem("note", note, str(capture.root), "") for note in capture.notes]
     focus = robust_focus(capture.cameras)
     frame, found = _frame(capture)
     problems += found

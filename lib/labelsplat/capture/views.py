@@ -68,6 +68,7 @@ class Capture:
         points: ``[M, 3]`` float64 sparse points of the camera solver in this world, those of the
             background included; None where it gives none.
         parameters: files that cameras and points were read from.
+        notes: what the reader left aside, in sentences for people.
     """
 
     subject: str
@@ -78,6 +79,7 @@ class Capture:
     scale: float
     points: np.ndarray | None = None
     parameters: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
