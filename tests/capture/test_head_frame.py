@@ -21,6 +21,9 @@ from labelsplat.capture import (
     frame_of_facts,
     head_angles,
     identity_frame,
+    inspect_capture,
+    inspection_text,
+    known_frame,
     normalised,
     open_capture,
     orbit_camera,
@@ -29,6 +32,7 @@ from labelsplat.capture import (
 )
 from labelsplat.capture.head_frame import MEAN_HEAD, USABLE, similarity
 from labelsplat.labels import CELEBAMASK
+from labelsplat.parsing import choose_frame
 
 SIZE = 128
 NAMES = tuple(MEAN_HEAD)
@@ -266,3 +270,36 @@ def test_a_broken_frame_is_named(tmp_path, value, words):
     with pytest.raises(CaptureError, match=words) as caught:
         read_frame(path)
     assert "head_frame.json" in str(caught.value)
+
+
+AXES = {"left": [0, 0, -1], "up": [0, 1, 0], "front": [1, 0, 0]}
+NOTHING = np.zeros((6, 8, 8, len(CELEBAMASK)), np.float32)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_users_frame_comes_first_wherever_it_is_asked_for(facescape, params, aligned):
+    """Then the capture's own, then an estimate: the same for a look and for the line."""
+    if not aligned:
+        (facescape / "Rt_scale_dict.json").unlink()
+    capture = open_capture(facescape)
+    photos = prepare(capture, 24)
+    own = known_frame(capture)
+    assert (own and own.method) == ("own" if aligned else None)
+    facts = choose_frame(capture, photos, NOTHING)
+    assert facts["method"] == ("own" if aligned else "cameras")
+    assert choose_frame(capture, photos, NOTHING, "estimate")["method"] == "cameras"
+    words = "knows its head frame" if aligned else "not known"
+    assert words in inspection_text(inspect_capture(facescape))
+    write(params.parent / "head_frame.json", {"axes": AXES})
+    facts = choose_frame(capture, photos, NOTHING)
+    assert facts["method"] == "given"
+    np.testing.assert_allclose(facts["rotation"], list(AXES.values()), atol=1e-9)
+    found = inspect_capture(facescape)
+    np.testing.assert_allclose(found.frame.rotation, facts["rotation"])
+    assert "given in head_frame.json" in inspection_text(found)
+    write(params.parent / "head_frame.json", {})
+    with pytest.raises(CaptureError, match=r"head_frame\.json"):
+        choose_frame(capture, photos, NOTHING)
+    found = inspect_capture(facescape)
+    assert [p.level for p in found.problems if "head_frame.json" in p.where] == ["error"]
+    assert found.frame.method == ("own" if aligned else "cameras")

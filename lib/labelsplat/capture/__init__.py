@@ -23,6 +23,7 @@ from labelsplat.capture.head_frame import (
     frame_from_detections,
     frame_of_facts,
     identity_frame,
+    known_frame,
     read_frame,
 )
 from labelsplat.capture.images import (
@@ -118,6 +119,7 @@ __all__ = [
     "inspect_capture",
     "inspection_text",
     "is_publishable",
+    "known_frame",
     "list_facescape",
     "list_nersemble",
     "list_subjects",

@@ -26,6 +26,7 @@ from labelsplat.capture.cameras import Camera, common_focus, head_angles, scene_
 from labelsplat.capture.images import Prepared
 from labelsplat.capture.landmarks import Detections, detect_parts, triangulate_parts
 from labelsplat.capture.turns import on_their_side
+from labelsplat.capture.views import Capture
 from labelsplat.labels import CELEBAMASK, Vocabulary
 
 FRAME_FILE = "head_frame.json"
@@ -74,7 +75,7 @@ class HeadFrame:
         confidence: 0 (a guess) to 1; for landmarks the product of their number (of
             :data:`ENOUGH`), of the share of views that agree with them, and of
             ``exp(-uncertainty / STEADY)``; from the cameras alone at most a half.
-        method: "given", "landmarks" or "cameras".
+        method: "own" (of the capture), "given" (by the user), "landmarks" or "cameras".
         residuals: metres by which each landmark used lies off the mean head's.
         uncertainty: degrees by which the frame moves between halves of the views (a jackknife's
             standard error), None without landmarks.
@@ -118,6 +119,7 @@ class HeadFrame:
     def described(self) -> str:
         """One line for people."""
         words = {
+            "own": "the capture's own head frame",
             "given": "head frame as given",
             "landmarks": f"head frame estimated from {', '.join(self.landmarks)}",
             "cameras": "head frame guessed from where the cameras stand",
@@ -129,7 +131,19 @@ class HeadFrame:
 
 def identity_frame() -> HeadFrame:
     """The frame of a capture whose world is the head frame, in metres."""
-    return HeadFrame(np.eye(3), np.zeros(3), 1.0, 1.0, "given")
+    return HeadFrame(np.eye(3), np.zeros(3), 1.0, 1.0, "own")
+
+
+def known_frame(capture: Capture) -> HeadFrame | None:
+    """A capture's head frame where it is known: as the user gives it, else the capture's own.
+
+    Raises:
+        CaptureError: the user's file is broken.
+    """
+    file = capture.root / FRAME_FILE
+    if fields.is_file(file):
+        return read_frame(file)
+    return identity_frame() if capture.frame == "head" else None
 
 
 def apply_frame(photos: Prepared, frame: HeadFrame | None) -> Prepared:

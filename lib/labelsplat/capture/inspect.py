@@ -23,7 +23,7 @@ from labelsplat.capture.head_frame import (
     HeadFrame,
     frame_from_cameras,
     identity_frame,
-    read_frame,
+    known_frame,
 )
 from labelsplat.capture.images import load_photo
 from labelsplat.capture.landmarks import robust_focus
@@ -191,11 +191,11 @@ def inspection_text(found: Inspection) -> str:
 
 
 def _frame_words(found: Inspection) -> str:
-    assert found.capture is not None and found.frame is not None
-    if found.capture.frame == "head":
-        return "the capture knows its head frame; yaw and pitch are the head's"
+    assert found.frame is not None
     if found.frame.method == "given":
         return f"given in {FRAME_FILE}; yaw and pitch are the head's"
+    if found.frame.method == "own":
+        return "the capture knows its head frame; yaw and pitch are the head's"
     return "not known; yaw and pitch are against the cameras' mean direction"
 
 
@@ -218,14 +218,14 @@ def _as_problem(error: LabelsplatError) -> Problem:
 
 def _frame(capture: Capture) -> tuple[HeadFrame, list[Problem]]:
     """The head frame as far as it is known, else the cameras' own; and what is to be said."""
-    path = capture.root / FRAME_FILE
-    if path.is_file():
-        try:
-            return read_frame(path), []
-        except LabelsplatError as error:
-            return frame_from_cameras(capture.cameras), [_as_problem(error)]
-    if capture.frame == "head":
-        return identity_frame(), []
+    try:
+        frame = known_frame(capture)
+    except LabelsplatError as error:
+        own = capture.frame == "head"
+        frame = identity_frame() if own else frame_from_cameras(capture.cameras)
+        return frame, [_as_problem(error)]
+    if frame is not None:
+        return frame, []
     remedy = (
         "The predict stage estimates it from the predictions (predict.head_frame); or give it in "
         f"{FRAME_FILE} beside the photos"
