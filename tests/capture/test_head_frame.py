@@ -262,6 +262,8 @@ def test_given_frames_in_every_form(tmp_path):
         ({"axes": {"left": [1, 0, 0], "up": [1, 1, 0], "front": [0, 0, 1]}}, "right-handed"),
         ({"axes": {"left": [0, 0, 0], "up": [0, 1, 0], "front": [0, 0, 1]}}, "no length"),
         ({"transform": [[1, 0, 0], [0, 1, 0]]}, "transform"),
+        ({"transform": [[1, 0, 0, 5], [0, 2, 0, 5], [0, 0, 1, 5]]}, "scales the axes by 1, 2, 1"),
+        ({"transform": [[2, 0, 0, 5], [0, 2, 0, 5], [0, 0, 2, 5]], "scale": 3}, "scales by 2"),
         ({"rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 0}, "scale"),
     ],
 )
@@ -303,3 +305,18 @@ def test_the_users_frame_comes_first_wherever_it_is_asked_for(facescape, params,
     found = inspect_capture(facescape)
     assert [p.level for p in found.problems if "head_frame.json" in p.where] == ["error"]
     assert found.frame.method == ("own" if aligned else "cameras")
+
+
+def test_a_transform_may_scale(tmp_path):
+    """Given in metres and in world units, it is the same frame."""
+    rotation, translation, _ = random_world(7)
+    matrix = np.column_stack([0.3 * rotation, 0.3 * translation])
+    for form in ({"transform": matrix.tolist()}, {"transform": matrix.tolist(), "scale": 0.3}):
+        frame = read_frame(write(tmp_path / "head_frame.json", form))
+        np.testing.assert_allclose(frame.rotation, rotation, atol=1e-9)
+        np.testing.assert_allclose(frame.translation, translation, atol=1e-9)
+        assert frame.scale == pytest.approx(0.3)
+    rounded = np.column_stack([rotation, translation]).round(4).tolist()
+    frame = read_frame(write(tmp_path / "head_frame.json", {"transform": rounded, "scale": 2}))
+    assert frame.scale == 2
+    np.testing.assert_allclose(frame.translation, translation, atol=1e-4)

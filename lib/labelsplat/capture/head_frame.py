@@ -250,7 +250,8 @@ def read_frame(path: str | Path) -> HeadFrame:
 
     The file holds one JSON object: either ``"axes": {"left": [x, y, z], "up": [...],
     "front": [...]}``, the subject's own directions in the capture's world, with an ``"origin"``
-    beside it; or ``"transform"``, a 4x4 or 3x4 matrix from that world to the head; or what
+    beside it; or ``"transform"``, a 4x4 or 3x4 matrix from that world to the head, whose scale, if
+    it has one, is metres in a unit; or what
     :func:`frame_facts` makes of an estimate. Lengths are those of the opened capture, whose origin
     is the point that its cameras look at.
 
@@ -259,7 +260,7 @@ def read_frame(path: str | Path) -> HeadFrame:
     """
     path = Path(path)
     table = fields.read_object(path)
-    translation = np.zeros(3)
+    translation, own_scale = np.zeros(3), 1.0
     if "axes" in table:
         axes = table["axes"]
         if not isinstance(axes, dict):
@@ -270,7 +271,9 @@ def read_frame(path: str | Path) -> HeadFrame:
             translation = -rotation @ fields.array(table["origin"], ((3,),), "origin", path)
     elif "transform" in table:
         matrix = fields.array(table["transform"], ((4, 4), (3, 4)), "transform", path)
-        rotation, translation = _rotation(matrix[:3, :3], path), matrix[:3, 3]
+        rotation = _rotation(matrix[:3, :3], path)
+        own_scale = _scale_of(matrix[:3, :3], path)
+        translation = matrix[:3, 3] / own_scale
     else:
         rows = fields.pick(table, "rotation", path)
         rotation = _rotation(fields.array(rows, ((3, 3),), "rotation", path), path)
@@ -281,6 +284,14 @@ def read_frame(path: str | Path) -> HeadFrame:
         scale = fields.number(scale, "scale", path)
         if scale <= 0:
             raise CaptureError(f"scale should be above zero, it is {scale:g}", where=path)
+    if own_scale != 1:
+        if scale is not None and abs(scale / own_scale - 1) > UNSCALED:
+            raise CaptureError(
+                f"the transform scales by {own_scale:g}, scale says {scale:g}",
+                where=path,
+                remedy="Leave 'scale' out",
+            )
+        scale = own_scale
     return HeadFrame(rotation, translation, scale, 1.0, "given")
 
 
@@ -311,6 +322,22 @@ def frame_of_facts(facts: Mapping) -> HeadFrame:
 
 
 _AXES = ("left", "up", "front")
+
+UNSCALED = 1e-3
+"""By how much a matrix may scale and still count as a rotation: files with four digits pass."""
+
+
+def _scale_of(matrix: np.ndarray, path: Path) -> float:
+    """The factor by which a rotation ``[3, 3]`` is scaled; 1 where it is but for rounding."""
+    lengths = np.linalg.norm(matrix, axis=1)
+    scale = float(np.cbrt(np.linalg.det(matrix)))
+    if np.abs(lengths / scale - 1).max() > 0.01:
+        raise CaptureError(
+            f"the transform scales the axes by {', '.join(f'{s:.4g}' for s in lengths)}",
+            where=path,
+            remedy="One scale is meant for all three",
+        )
+    return 1.0 if abs(scale - 1) < UNSCALED else scale
 
 
 def _rotation(rows: np.ndarray, path: Path) -> np.ndarray:
