@@ -12,19 +12,21 @@ from labelsplat.capture.facescape import (
     read_facescape,
     write_facescape,
 )
-from labelsplat.capture.head_frame import (
+from labelsplat.capture.given_frame import (
     FRAME_FILE,
+    frame_facts,
+    frame_of_facts,
+    known_frame,
+    read_frame,
+)
+from labelsplat.capture.head_frame import (
     HeadFrame,
     apply_frame,
     estimate_frame,
     frame_difference,
-    frame_facts,
     frame_from_cameras,
     frame_from_detections,
-    frame_of_facts,
     identity_frame,
-    known_frame,
-    read_frame,
 )
 from labelsplat.capture.images import (
     Crop,

@@ -12,7 +12,7 @@ import numpy as np
 from labelsplat.base import CaptureError
 from labelsplat.capture._fields import is_file
 from labelsplat.capture.checks import check_capture, check_missing, check_rig, check_views
-from labelsplat.capture.head_frame import FRAME_FILE, read_frame
+from labelsplat.capture.given_frame import FRAME_FILE, read_frame
 from labelsplat.capture.turns import tagged_turns, turned_view, upright_turns, upside_down
 from labelsplat.capture.views import Capture, View, normalised
 

@@ -18,13 +18,8 @@ import numpy as np
 from labelsplat.base import LabelsplatError
 from labelsplat.capture._fields import some
 from labelsplat.capture.cameras import Camera
-from labelsplat.capture.head_frame import (
-    FRAME_FILE,
-    HeadFrame,
-    frame_from_cameras,
-    identity_frame,
-    known_frame,
-)
+from labelsplat.capture.given_frame import FRAME_FILE, known_frame
+from labelsplat.capture.head_frame import HeadFrame, frame_from_cameras, identity_frame
 from labelsplat.capture.images import load_photo
 from labelsplat.capture.landmarks import robust_focus
 from labelsplat.capture.shadow import open_what_can_be

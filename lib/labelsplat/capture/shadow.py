@@ -20,7 +20,7 @@ from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture.doors import list_subjects, open_capture
 from labelsplat.capture.facescape import ALIGNMENT, KEYS, PARAMETERS, find_folder, tree_of
-from labelsplat.capture.head_frame import FRAME_FILE
+from labelsplat.capture.given_frame import FRAME_FILE
 from labelsplat.capture.nerfstudio import TRANSFORMS
 from labelsplat.capture.views import Capture
 
