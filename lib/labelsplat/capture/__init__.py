@@ -27,6 +27,7 @@ from labelsplat.capture.head_frame import (
     frame_from_cameras,
     frame_from_detections,
     identity_frame,
+    scaled_by_landmarks,
 )
 from labelsplat.capture.images import (
     Crop,
@@ -151,6 +152,7 @@ __all__ = [
     "restore_crop",
     "restore_mask",
     "sample_standard",
+    "scaled_by_landmarks",
     "scene_extent",
     "shown_subjects",
     "source_state",

@@ -25,7 +25,8 @@ def head_sphere(cameras: list[Camera], frame: HeadFrame | None) -> tuple[np.ndar
     """Centre ``[3]`` and radius of the sphere that a crop should show, in world units.
 
     A frame that knows its scale gives both: the head frame's origin, and the half-extent by which
-    the embedded rig frames heads. Else it is what the cameras look at and see.
+    the embedded rig frames heads. Else it is what the cameras look at and see: whether photos are
+    framed loosely cannot be told then. :func:`labelsplat.capture.scaled_by_landmarks` helps.
     """
     if frame is not None and frame.usable and frame.scale:
         return frame.origin, NORMAL_EXTENT / frame.scale

@@ -169,6 +169,24 @@ def estimate_frame(
     return found if found is not None and found.confidence >= hint.confidence / 2 else hint
 
 
+def scaled_by_landmarks(
+    frame: HeadFrame,
+    probabilities: np.ndarray,
+    cameras: list[Camera],
+    valid: np.ndarray | None = None,
+    vocabulary: Vocabulary = CELEBAMASK,
+) -> HeadFrame:
+    """A frame that does not know its scale, with the one that landmarks tell, where they do.
+
+    Without it nobody knows how large the head is in the photos. Arguments as of
+    :func:`estimate_frame`.
+    """
+    if frame.scale is not None:
+        return frame
+    found = frame_from_detections(detect_parts(probabilities, valid, vocabulary), cameras)
+    return replace(frame, scale=found.scale) if found is not None and found.usable else frame
+
+
 def frame_from_detections(
     detections: Detections, cameras: list[Camera], *, seed: int = 0
 ) -> HeadFrame | None:

@@ -15,17 +15,18 @@ import numpy as np
 
 from labelsplat.base import CaptureError, atomic_dir, write_json
 from labelsplat.capture import _fields as fields
-from labelsplat.capture.cameras import Camera
+from labelsplat.capture.cameras import Camera, common_focus
 from labelsplat.capture.facescape import (
     MILLIMETRES,
     PARAMETERS,
     camera_entries,
     put_alignment,
 )
+from labelsplat.capture.given_frame import FRAME_FILE, read_frame
 from labelsplat.capture.nerfstudio import FISHEYE, FLIP, HEAD, POINTS, TRANSFORMS
 from labelsplat.capture.points import write_points
 from labelsplat.capture.turns import turned_view
-from labelsplat.capture.views import Capture, View
+from labelsplat.capture.views import Capture, View, normalised
 
 LAYOUTS = ("facescape", "nerfstudio")
 """Layouts that captures can be written in."""
@@ -44,6 +45,8 @@ def write_capture(
     invalid: Sequence[str] = (),
 ) -> Path:
     """Write a capture in one of :data:`LAYOUTS`; the folder that was written.
+
+    The head frame that a user gave beside the photos goes along.
 
     Args:
         capture: to be written.
@@ -102,6 +105,7 @@ def copy_to_facescape(
             label = f"{capture.source}-{view.name}"
             table |= camera_entries(view.name, camera, distortion[:5], valid, label, photo.name)
         write_json(temporary / PARAMETERS, table)
+        _put_frame(capture, temporary, invalid)
         shift = None
         if capture.frame == "head":
             shift = (capture.scale * MILLIMETRES, np.eye(3), -ASIDE * MILLIMETRES)
@@ -145,7 +149,32 @@ def write_nerfstudio(capture: Capture, folder: str | Path, invalid: Sequence[str
                 "translation": (-ASIDE).tolist(),
             }
         write_json(temporary / TRANSFORMS, table | {"frames": frames})
+        _put_frame(capture, temporary, invalid)
     return folder
+
+
+def _put_frame(capture: Capture, folder: Path, invalid: Sequence[str]) -> None:
+    """Write the user's head frame of a capture, if there is one, beside what is written of it."""
+    file = capture.root / FRAME_FILE
+    if not fields.is_file(file):
+        return
+    frame = read_frame(file)
+    kept = [view.camera for view in capture.views if view.name not in invalid]
+    if capture.frame == "head" or len(kept) == len(capture.views):
+        shutil.copyfile(file, folder / FRAME_FILE)
+        return
+    # Origin and scale of an opened capture follow from its cameras, and some are left aside.
+    try:
+        _, scale = normalised(kept)
+        origin = common_focus(kept)
+    except (ValueError, np.linalg.LinAlgError):
+        raise CaptureError("the views that are left do not look at one point", where=file) from None
+    moved = {
+        "rotation": frame.rotation.tolist(),
+        "translation": (scale * (frame.translation + frame.rotation @ origin)).tolist(),
+        "scale": None if frame.scale is None else frame.scale / scale,
+    }
+    write_json(folder / FRAME_FILE, moved)
 
 
 def _as_taken(capture: Capture) -> list[tuple[View, Camera]]:

@@ -23,6 +23,7 @@ from labelsplat.capture import (
     frame_facts,
     frame_of_facts,
     known_frame,
+    scaled_by_landmarks,
 )
 from labelsplat.labels import CELEBAMASK, Vocabulary
 
@@ -71,7 +72,10 @@ def choose_frame(
         )
     frame = None if mode == "estimate" else known_frame(capture)
     if frame is not None:
-        return dict(OWN) if frame.method == "own" else frame_facts(frame)
+        if frame.method == "own":
+            return dict(OWN)
+        frame = scaled_by_landmarks(frame, probabilities, photos.cameras, photos.valid, vocabulary)
+        return frame_facts(frame)
     frame = estimate_frame(probabilities, photos.cameras, photos.valid, vocabulary)
     return frame_facts(frame)
 
