@@ -125,6 +125,9 @@ def test_exif_says_how_to_turn(nerfstudio, upright, stored):
     assert_upright(capture, upright, stored)
     found = inspect_capture(nerfstudio)
     assert not any("side" in p.what for p in found.problems if p.level == "warning")
+    (note,) = [p for p in found.problems if "turned on reading" in p.what]
+    assert note.level == "note"
+    assert note.where == ", ".join(f"frame_{i}" for i in range(1, 7) if stored[i - 1])
     for view, turns in zip(capture.views, stored, strict=True):
         shape = view.camera.height, view.camera.width
         mask = np.random.default_rng(1).integers(0, 19, shape).astype(np.uint8)

@@ -353,6 +353,9 @@ def _of_cameras(
     uneven = np.abs(aspect - 1) > 0.02
     what = f"pixels are not square (fx / fy is {float(np.median(aspect)):.2f})"
     say("note", what, names[uneven].tolist(), "Cropping to the head makes them square")
+    turned = [view.name for view in capture.views if view.turned]
+    what = "hang upside down or lie on their side, and are turned on reading"
+    say("note", what, turned, "Masks are written for the photos as they are stored")
     bent = [view.name for view in capture.views if view.distortion is not None]
     say("note", "are distorted by their lens", bent, "They are undistorted on reading")
     if len(views) < FEW_VIEWS:
