@@ -32,6 +32,9 @@ PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL",
 FISHEYE = "OPENCV_FISHEYE"
 """The camera model whose k1 to k4 are those of OpenCV's fisheye."""
 
+FOCALS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+"""Keys of which each says how far the camera zooms."""
+
 FLIP = np.diag([1.0, -1.0, -1.0])
 """Between OpenGL's and OpenCV's camera axes, either way."""
 
@@ -59,8 +62,7 @@ def read_nerfstudio(folder: str | Path) -> Capture:
     check_missing(photos, path)
     names = fields.view_names(files)
     views = [
-        # A frame's own intrinsics go before those at the top of the file.
-        _view({**table, **frame}, name, photo, f"{path}: {file}")
+        _view(_merged(table, frame), name, photo, f"{path}: {file}")
         for frame, file, name, photo in zip(frames, files, names, photos, strict=True)
     ]
     views.sort(key=lambda view: fields.natural(view.name))
@@ -76,6 +78,16 @@ def read_nerfstudio(folder: str | Path) -> Capture:
         points=read_points(sparse) if there else None,
         files=(sparse,) if there else (),
     )
+
+
+def _merged(table: dict[str, object], frame: dict[str, object]) -> dict[str, object]:
+    """A frame with what the top of the file says of all; the frame's own words go first.
+
+    Focal lengths and angles of view say the same thing: a frame that gives one takes none of them
+    from the top.
+    """
+    own = any(key in frame for key in FOCALS)
+    return {k: v for k, v in table.items() if not (own and k in FOCALS)} | frame
 
 
 def _text(table: dict[str, object], key: str, where: object) -> str:
