@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from labelsplat.base import LabelsplatError
 from labelsplat.capture import (
     Camera,
     View,
@@ -25,6 +26,7 @@ from labelsplat.capture import (
     write_capture,
     write_facescape,
 )
+from labelsplat.parsing.foreign_masks import _way
 from labelsplat.report.photo_masks import as_taken
 
 TAGS = {0: 1, 1: 6, 2: 3, 3: 8}
@@ -169,7 +171,8 @@ def test_nobody_says_it_until_the_user_does(nerfstudio, upright, quarter):
     assert problem.level == "warning" and "head_frame.json" in problem.remedy
     (nerfstudio / "head_frame.json").write_text(AXES)
     assert_upright(open_capture(nerfstudio), upright, stored)
-    assert not any("on their side" in p.what for p in inspect_capture(nerfstudio).problems)
+    left = [p for p in inspect_capture(nerfstudio).problems if "on their side" in p.what]
+    assert [p.level for p in left] == ["note"]  # that they are turned on reading
     (nerfstudio / "head_frame.json").write_text("{")  # named by whoever needs the frame
     assert not any(view.turned for view in open_capture(nerfstudio).views)
 
@@ -209,3 +212,20 @@ def test_who_looks_straight_down_is_left_alone():
     for turns in range(4):
         camera = on_its_side(Camera(down, np.array([0, 0, 1.0]), k, 24, 16), turns)
         assert upright_turns(camera, np.array([0.0, 1, 0])) == 0
+
+
+def test_masks_of_others_are_turned_like_their_photos(nerfstudio, upright):
+    """They belong to the photos as stored, and arrive where the upright photos' would."""
+    stored = [0, 2, 1, 0, 0, 3]
+    store_turned(nerfstudio, stored)
+    capture = open_capture(nerfstudio)
+    rng = np.random.default_rng(2)
+    pairs = zip(capture.views, upright[0].views, prepare(capture, 24).crops, stored, strict=True)
+    for view, true, crop, turns in pairs:
+        mask = rng.random((true.camera.height, true.camera.width)).astype(np.float32)
+        lying = np.rot90(mask, turns).copy()
+        assert lying.shape == view.size_as_taken[::-1]
+        found = _way(lying.shape, view, crop, Path("m.png"))(lying)
+        np.testing.assert_array_equal(found, _way(mask.shape, true, crop, Path("m.png"))(mask))
+        with pytest.raises(LabelsplatError, match=f"its photo {lying.shape[1]} x {lying.shape[0]}"):
+            _way(lying.shape[::-1], view, crop, Path("m.png"))

@@ -7,7 +7,6 @@ many quarter turns its photo is turned on loading, and its camera goes along.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -144,12 +143,10 @@ def _orientation(file: Path) -> int | None:
             # Pillow would decode a whole PNG to look for what may stand behind the pixels.
             if image.format == "PNG" and "exif" not in image.info:
                 return None
-            return image.getexif().get(ORIENTATION)
-    except (
-        OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error,
-        Image.DecompressionBombError,
-    ):  # fmt: skip
-        return None  # whether the photo can be read is checked elsewhere
+            value = image.getexif().get(ORIENTATION)
+            return value if isinstance(value, int) else None
+    except Exception:  # damaged EXIF data breaks Pillow in many ways; photos are checked elsewhere
+        return None
 
 
 def _common_axis(directions: np.ndarray) -> tuple[float, np.ndarray]:
