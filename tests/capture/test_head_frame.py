@@ -301,6 +301,7 @@ def test_the_users_frame_comes_first_wherever_it_is_asked_for(facescape, params,
     write(params.parent / "head_frame.json", {"axes": AXES})
     facts = choose_frame(capture, photos, NOTHING)
     assert facts["method"] == "given"
+    assert facts["scale"] == (1 if aligned else None)  # the world of a head frame is in metres
     np.testing.assert_allclose(facts["rotation"], list(AXES.values()), atol=1e-9)
     found = inspect_capture(facescape)
     np.testing.assert_allclose(found.frame.rotation, facts["rotation"])

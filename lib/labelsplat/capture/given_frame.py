@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ def known_frame(capture: Capture) -> HeadFrame | None:
     """
     file = capture.root / FRAME_FILE
     if fields.is_file(file):
-        return read_frame(file)
+        frame = read_frame(file)
+        metres = capture.frame == "head" and frame.scale is None
+        return replace(frame, scale=1.0) if metres else frame
     return identity_frame() if capture.frame == "head" else None
 
 
