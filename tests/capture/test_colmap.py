@@ -12,6 +12,7 @@ from labelsplat.capture import (
     View,
     common_focus,
     detect_source,
+    inspect_capture,
     list_subjects,
     open_capture,
     prepare,
@@ -224,3 +225,34 @@ def test_models_that_colmap_itself_writes(tmp_path, solved, photos, binary):
         np.testing.assert_allclose(
             camera.project(capture.points), true.project(points), rtol=0, atol=1e-6
         )
+
+
+def test_the_model_with_most_photos_is_read_and_the_rest_is_told(colmap, photos, solved, made_up):
+    rig, points = solved
+    binary = (colmap / "sparse/0/images.bin").is_file()
+    shutil.move(colmap / "sparse/0", colmap / "sparse/2")
+    for number, chosen in (("0", (3, 0, 5)), ("1", (1, 2)), ("10", (4, 5))):
+        cameras, shots = {}, []
+        for i in chosen:
+            k = rig[i].intrinsics
+            values = [k[0, 0], k[1, 1], k[0, 2], k[1, 2]]
+            cameras[i + 1] = ("PINHOLE", rig[i].width, rig[i].height, values)
+            shots.append((f"frame_{i + 1}.png", i + 1, rig[i].rotation, rig[i].translation))
+        made_up.model(colmap / "sparse" / number, cameras, shots, points, binary)
+    (colmap / "images/more").mkdir()
+    for name in ("frame_7.png", "more/frame_1.png"):
+        Image.fromarray(photos[0]).save(colmap / "images" / name)
+    capture = open_capture(colmap)
+    assert len(capture.views) == 6 and capture.parameters[0].parent.name == "2"
+    models, lost = capture.notes
+    assert "sparse/2 with 6 photos" in models
+    assert "sparse/0 (3 photos), sparse/1 (2 photos), sparse/10 (2 photos)" in models
+    assert "2 photos have no camera" in lost and "frame_7.png, more/frame_1.png" in lost
+    told = {p.what for p in inspect_capture(colmap).problems if p.level == "note"}
+    assert set(capture.notes) < told
+    shutil.rmtree(colmap / "sparse/2")
+    assert open_capture(colmap).parameters[0].parent.name == "0"
+
+
+def test_nothing_is_told_where_nothing_is_left_out(colmap):
+    assert read_colmap(colmap).notes == ()

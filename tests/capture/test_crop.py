@@ -124,10 +124,14 @@ def test_masks_return_to_their_photo(loose):
     np.testing.assert_array_equal(full[inside], (u[inside] // 10).astype(np.uint8))
 
 
-def test_of_an_uncropped_photo_it_is_the_plain_way_back(loose):
+def test_of_an_uncropped_photo_nothing_lies_outside(loose):
     crop = prepare(loose, SIZE).crops[0]
     labels = np.random.default_rng(0).integers(0, 19, (SIZE, SIZE)).astype(np.uint8)
-    np.testing.assert_array_equal(restore_crop(labels, crop, 255), restore_mask(labels, crop))
+    full = restore_crop(labels, crop, 255)
+    assert full.shape == (120, 160) and not (full == 255).any()
+    np.testing.assert_array_equal(full, restore_mask(labels, crop))
+    inner = labels[crop.top : crop.top + crop.inner_height]  # 160 pixels become 40, 120 become 30
+    np.testing.assert_array_equal(full, inner.repeat(4, 0).repeat(4, 1))
 
 
 def test_a_head_that_no_photo_shows(loose):

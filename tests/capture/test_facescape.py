@@ -331,3 +331,16 @@ def test_digits_without_end_are_a_name_too(facescape, params, edit):
                                      if k.startswith("1_")}))  # fmt: skip
     with pytest.raises(CaptureError, match="1 of 7 photos are missing"):
         read_facescape(facescape, SUBJECT)
+
+
+def test_a_broken_entry_of_the_alignment_is_named_on_writing_too(facescape, edit, photos, cameras):
+    edit(facescape / "Rt_scale_dict.json", lambda table: table.update({"7": [1]}))
+    with pytest.raises(CaptureError, match=r"Rt_scale_dict\.json.*'7' should be an object"):
+        write_facescape(facescape, "7/2_smile", ["0", "1"], photos[:2], cameras[:2])
+
+
+def test_views_that_are_not_valid_are_told(facescape, params, edit):
+    assert read_facescape(facescape, SUBJECT).notes == ()
+    edit(params, lambda table: table.update({"1_valid": False, "4_valid": 0}))
+    (note,) = read_facescape(facescape, SUBJECT).notes
+    assert "2 views" in note and note.endswith(": 1, 4")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from labelsplat.base import CaptureError
 from labelsplat.capture import (
+    LOOSE,
     RING,
+    Capture,
     Detections,
     HeadFrame,
     apply_frame,
@@ -20,15 +23,22 @@ from labelsplat.capture import (
     frame_from_detections,
     frame_of_facts,
     head_angles,
+    head_sphere,
     identity_frame,
+    inspect_capture,
+    inspection_text,
+    known_frame,
+    looseness,
     normalised,
     open_capture,
     orbit_camera,
     prepare,
     read_frame,
+    write_capture,
 )
 from labelsplat.capture.head_frame import MEAN_HEAD, USABLE, similarity
 from labelsplat.labels import CELEBAMASK
+from labelsplat.parsing import choose_frame
 
 SIZE = 128
 NAMES = tuple(MEAN_HEAD)
@@ -258,6 +268,8 @@ def test_given_frames_in_every_form(tmp_path):
         ({"axes": {"left": [1, 0, 0], "up": [1, 1, 0], "front": [0, 0, 1]}}, "right-handed"),
         ({"axes": {"left": [0, 0, 0], "up": [0, 1, 0], "front": [0, 0, 1]}}, "no length"),
         ({"transform": [[1, 0, 0], [0, 1, 0]]}, "transform"),
+        ({"transform": [[1, 0, 0, 5], [0, 2, 0, 5], [0, 0, 1, 5]]}, "scales the axes by 1, 2, 1"),
+        ({"transform": [[2, 0, 0, 5], [0, 2, 0, 5], [0, 0, 2, 5]], "scale": 3}, "scales by 2"),
         ({"rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "scale": 0}, "scale"),
     ],
 )
@@ -266,3 +278,95 @@ def test_a_broken_frame_is_named(tmp_path, value, words):
     with pytest.raises(CaptureError, match=words) as caught:
         read_frame(path)
     assert "head_frame.json" in str(caught.value)
+
+
+AXES = {"left": [0, 0, -1], "up": [0, 1, 0], "front": [1, 0, 0]}
+NOTHING = np.zeros((6, 24, 24, len(CELEBAMASK)), np.float32)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_users_frame_comes_first_wherever_it_is_asked_for(facescape, params, aligned):
+    """Then the capture's own, then an estimate: the same for a look and for the line."""
+    if not aligned:
+        (facescape / "Rt_scale_dict.json").unlink()
+    capture = open_capture(facescape)
+    photos = prepare(capture, 24)
+    own = known_frame(capture)
+    assert (own and own.method) == ("own" if aligned else None)
+    facts = choose_frame(capture, photos, NOTHING)
+    assert facts["method"] == ("own" if aligned else "cameras")
+    assert choose_frame(capture, photos, NOTHING, "estimate")["method"] == "cameras"
+    words = "knows its head frame" if aligned else "not known"
+    assert words in inspection_text(inspect_capture(facescape))
+    write(params.parent / "head_frame.json", {"axes": AXES})
+    facts = choose_frame(capture, photos, NOTHING)
+    assert facts["method"] == "given"
+    assert facts["scale"] == (1 if aligned else None)  # the world of a head frame is in metres
+    np.testing.assert_allclose(facts["rotation"], list(AXES.values()), atol=1e-9)
+    found = inspect_capture(facescape)
+    np.testing.assert_allclose(found.frame.rotation, facts["rotation"])
+    assert "given in head_frame.json" in inspection_text(found)
+    write(params.parent / "head_frame.json", {})
+    with pytest.raises(CaptureError, match=r"head_frame\.json"):
+        choose_frame(capture, photos, NOTHING)
+    found = inspect_capture(facescape)
+    assert [p.level for p in found.problems if "head_frame.json" in p.where] == ["error"]
+    assert found.frame.method == ("own" if aligned else "cameras")
+
+
+def test_a_transform_may_scale(tmp_path):
+    """Given in metres and in world units, it is the same frame."""
+    rotation, translation, _ = random_world(7)
+    matrix = np.column_stack([0.3 * rotation, 0.3 * translation])
+    for form in ({"transform": matrix.tolist()}, {"transform": matrix.tolist(), "scale": 0.3}):
+        frame = read_frame(write(tmp_path / "head_frame.json", form))
+        np.testing.assert_allclose(frame.rotation, rotation, atol=1e-9)
+        np.testing.assert_allclose(frame.translation, translation, atol=1e-9)
+        assert frame.scale == pytest.approx(0.3)
+    rounded = np.column_stack([rotation, translation]).round(4).tolist()
+    frame = read_frame(write(tmp_path / "head_frame.json", {"transform": rounded, "scale": 2}))
+    assert frame.scale == 2
+    np.testing.assert_allclose(frame.translation, translation, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["facescape", "nerfstudio"])
+@pytest.mark.parametrize("invalid", [(), ("frame_1", "frame_4")])
+def test_a_converted_capture_keeps_its_users_frame(nerfstudio, tmp_path, layout, invalid):
+    """The head stays where it is in the photos, also when origin and scale change."""
+    rotation, translation, _ = random_world(3)
+    given = {"rotation": rotation.tolist(), "translation": translation.tolist(), "scale": 0.7}
+    write(nerfstudio / "head_frame.json", given)
+    capture = open_capture(nerfstudio)
+    write_capture(capture, tmp_path / "out", layout, invalid=invalid)
+    again = open_capture(tmp_path / "out")
+    assert len(again.views) == 6 - len(invalid)
+    frame, before = known_frame(again), known_frame(capture)
+    assert frame.method == "given"
+    points = np.random.default_rng(0).normal(0, 0.1, (9, 3))  # metres in the head frame
+    for view in again.views:
+        other = next(v for v in capture.views if v.name == view.name)
+        pixels = [
+            v.camera.project((points / f.scale - f.translation) @ f.rotation)
+            for v, f in ((view, frame), (other, before))
+        ]
+        np.testing.assert_allclose(*pixels, atol=1e-6)
+
+
+def test_a_frame_without_scale_takes_it_from_the_landmarks(rendered, tmp_path):
+    """Only so it shows that photos are framed loosely, here twice as wide as a head needs."""
+    probabilities, cameras = rendered
+    wide = np.pad(probabilities, ((0, 0), (48, 48), (48, 48), (0, 0)))
+    wide[..., 0] = 1 - wide[..., 1:].sum(-1)
+    moved, truth, scale = in_world([c.padded(48, 48, 192, 192) for c in cameras], 8)
+    write(tmp_path / "head_frame.json", {"rotation": truth.tolist()})
+    capture = Capture("s", (), "arbitrary", "made up", tmp_path, 1.0)
+    photos = SimpleNamespace(cameras=moved, valid=None)
+    facts = choose_frame(capture, photos, wide)
+    assert facts["method"] == "given" and facts["scale"] == pytest.approx(scale, rel=0.2)
+    np.testing.assert_allclose(facts["rotation"], truth, atol=1e-9)
+    assert looseness(moved, *head_sphere(moved, frame_of_facts(facts))) > LOOSE
+    write(tmp_path / "head_frame.json", {"rotation": truth.tolist(), "scale": 0.123})
+    assert choose_frame(capture, photos, wide)["scale"] == 0.123
+    wide[..., 1:] = 0  # nothing is seen, nothing is known
+    write(tmp_path / "head_frame.json", {"rotation": truth.tolist()})
+    assert choose_frame(capture, photos, wide)["scale"] is None

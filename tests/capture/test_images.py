@@ -15,7 +15,9 @@ from labelsplat.capture import (
     orbit_camera,
     prepare,
     restore_mask,
+    straight_pixels,
     undistort,
+    undistortion_maps,
 )
 
 COEFFICIENTS = (-0.3, 0.12, 0.01, -0.015, 0.05)
@@ -161,6 +163,71 @@ def test_where_the_lens_model_folds_back_nothing_is_valid():
     assert 0 < valid.sum() < valid.size
 
 
+STRONG = {
+    "barrel": (-0.32, 0.12, 0.001, -0.002, -0.02),
+    "pincushion": (0.5, 0.2, 0.01, -0.01, 0.1),
+    "rational": (-0.3, 0.1, 0.002, 0.001, 0.01, 0.1, 0.05, 0.02),
+}
+
+
+@pytest.mark.parametrize("lens", STRONG)
+def test_every_pixel_of_a_strong_lens_is_straightened_exactly(lens):
+    """OpenCV's projection of where each pixel goes is the pixel itself."""
+    view = view_of("unused", 400, 300, (310.0, 300.0), STRONG[lens])
+    straight = straight_pixels(view).astype(float).reshape(-1, 2)
+    k = view.camera.intrinsics.copy()
+    k[:2, 2] -= 0.5
+    rays = np.c_[straight, np.ones(len(straight))] @ np.linalg.inv(k).T
+    again, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), k, np.array(STRONG[lens]))
+    rows, columns = np.mgrid[:300, :400]
+    off = np.hypot(*(again.reshape(300, 400, 2) - np.stack([columns, rows], -1)).T)
+    assert off.max() < 5e-3
+    assert np.hypot(*(straight - np.stack([columns, rows], -1).reshape(-1, 2)).T).max() > 10
+
+
+def test_pixels_beyond_the_fold_of_a_lens_lie_nowhere():
+    # r (1 - r^2) is at most 2 / sqrt(27).
+    view = view_of("unused", 64, 64, (40.0, 40.0), (-1.0, 0.0, 0.0, 0.0, 0.0))
+    straight = straight_pixels(view)
+    k = view.camera.intrinsics
+    y, x = np.mgrid[:64, :64] + 0.5
+    bent = np.hypot((x - k[0, 2]) / k[0, 0], (y - k[1, 2]) / k[1, 1])
+    sure = np.abs(bent - 2 / np.sqrt(27)) > 0.005
+    there = (straight > -1e5).all(-1)
+    np.testing.assert_array_equal(there[sure], (bent < 2 / np.sqrt(27))[sure])
+    assert 0.1 < there.mean() < 0.9
+
+
+def test_skew_is_part_of_the_bent_photo_too():
+    view = view_of("unused", 40, 30, (50.0, 45.0), COEFFICIENTS)
+    k = view.camera.intrinsics.copy()
+    k[0, 1] = 3.0
+    view = replace(view, camera=replace(view.camera, intrinsics=k))
+    x, y, valid = undistortion_maps(view)
+    straight = straight_pixels(view)
+    parts = [
+        cv2.remap(
+            np.ascontiguousarray(part), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        for part in np.moveaxis(straight, -1, 0)
+    ]
+    rows, columns = np.mgrid[:30, :40]
+    inner = (slice(5, -5), slice(5, -5))
+    for found, true in zip(parts, (columns, rows), strict=True):
+        np.testing.assert_allclose(found[inner], true[inner], atol=0.1)
+    assert valid[inner].all()
+    ray = np.linalg.inv(k) @ [30.5, 20.5, 1]
+    radius = ray[0] ** 2 + ray[1] ** 2
+    k1, k2, p1, p2, k3 = COEFFICIENTS
+    radial = 1 + k1 * radius + k2 * radius**2 + k3 * radius**3
+    bent = ray * [radial, radial, 1] + [
+        2 * p1 * ray[0] * ray[1] + p2 * (radius + 2 * ray[0] ** 2),
+        p1 * (radius + 2 * ray[1] ** 2) + 2 * p2 * ray[0] * ray[1],
+        0,
+    ]
+    np.testing.assert_allclose([x[20, 30], y[20, 30]], (k @ bent)[:2] - 0.5, atol=1e-4)
+
+
 def test_a_distortion_that_leaves_nothing_is_refused(tmp_path, smooth):
     path = tmp_path / "photo.png"
     Image.fromarray(smooth).save(path)
@@ -263,14 +330,17 @@ def test_only_some_views(tmp_path, smooth, chosen):
     for i in range(3):
         Image.fromarray(np.roll(smooth, i, 0)).save(tmp_path / f"{i}.png")
         views.append(replace(view_of(tmp_path / f"{i}.png"), name=str(i)))
-    whole = replace(prepare(capture_of(*views), 16), angles=np.arange(6.0).reshape(3, 2))
+    whole = replace(
+        prepare(capture_of(*views), 16), angles=np.arange(6.0).reshape(3, 2), points=np.ones((5, 3))
+    )
     part = whole.only(chosen)
     kept = [0, 2] if np.asarray(chosen).dtype == bool else [2, 0]
     assert part.names == tuple(str(i) for i in kept) and part.subject == whole.subject
     for field in fields(whole):
-        if field.name != "subject":
+        if field.name not in ("subject", "points"):
             own, all_views = getattr(part, field.name), getattr(whole, field.name)
             assert len(own) == 2 and type(own) is type(all_views)
             for one, index in zip(own, kept, strict=True):
                 assert one is all_views[index] or np.array_equal(one, all_views[index])
+    assert part.points is whole.points
     assert replace(whole, angles=None).only(chosen).angles is None

@@ -266,3 +266,18 @@ def test_a_real_capture_opens(edit, tmp_path):
     edit(tmp_path / "transforms.json", each_frame(wrong_axes))
     with pytest.raises(CaptureError, match="BEHIND"):
         read_nerfstudio(tmp_path)
+
+
+def test_a_frames_angle_of_view_goes_before_the_files_focal_length(nerfstudio, transforms, edit):
+    def change(table):
+        table |= {"fl_x": 80.0, "fl_y": 70.0}
+        for frame in table["frames"]:
+            del frame["fl_x"], frame["fl_y"]
+        table["frames"][1]["camera_angle_x"] = 0.5
+        table["frames"][4] |= {"fl_x": 60.0}
+
+    edit(transforms, change)
+    focals = [np.diag(c.intrinsics)[:2] for c in read_nerfstudio(nerfstudio).cameras]
+    own = 24 / 2 / np.tan(0.25)
+    expected = [(80, 70), (own, own), (80, 70), (80, 70), (60, 60), (80, 70)]
+    np.testing.assert_allclose(focals, expected)

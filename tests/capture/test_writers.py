@@ -32,7 +32,7 @@ def assert_same(read, true):
         np.testing.assert_allclose(a.camera.view_matrix, b.camera.view_matrix, rtol=0, atol=1e-9)
         np.testing.assert_allclose(a.camera.intrinsics, b.camera.intrinsics, rtol=0, atol=1e-9)
         assert (a.camera.width, a.camera.height) == (b.camera.width, b.camera.height)
-        assert (a.distortion, a.fisheye, a.turned) == (b.distortion, b.fisheye, b.turned)
+        assert (a.distortion, a.fisheye, a.turns) == (b.distortion, b.fisheye, b.turns)
         assert a.image.read_bytes() == b.image.read_bytes()
         assert a.image.suffix == b.image.suffix
 

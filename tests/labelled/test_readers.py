@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from labelsplat.base import CaptureError, ParameterError
-from labelsplat.capture import open_labelled
+from labelsplat.capture import open_labelled, read_alpha, read_pool, write_truth
 from labelsplat.capture.labelled import LAPA, carry, split_validation, take_evenly
+from labelsplat.capture.pools import write_pool
 from labelsplat.labels import CELEBAMASK, IGNORE
 
 
@@ -116,7 +117,83 @@ def test_faults_are_named(made, tmp_path):
     with pytest.raises(CaptureError, match="its labels are 32 x 64"):
         found.read(second, made.SIZE)
     third.image.write_bytes(b"no image")
-    with pytest.raises(CaptureError, match=r"face 2\.png.*cannot be read"):
+    with pytest.raises(CaptureError, match=r"face 2\.png.*not an image"):
         found.read(third, made.SIZE)
     with pytest.raises(CaptureError, match="'beak' is unknown"):
         carry(np.zeros((2, 2), np.uint8), ["background", "beak"], CELEBAMASK, "here")
+
+
+@pytest.mark.parametrize("other", ["images/face-3.png", "images/face 3.jpg"])
+def test_two_photos_of_one_name_are_refused(made, tmp_path, other):
+    """One would overwrite the other."""
+    made.write_images(tmp_path)
+    Image.fromarray(made.photo(made.face(1), 1)).save(tmp_path / other)
+    Image.fromarray(made.face(1)).save(tmp_path / "labels/face-3.png")
+    with pytest.raises(CaptureError, match=r"face.3\.\w+ and face.3\.\w+ would both be 'face-3'"):
+        open_labelled("images", tmp_path)
+
+
+def test_photos_of_every_format_are_taken_and_what_is_left_out_is_listed(made, tmp_path):
+    made.write_images(tmp_path, 8)
+    suffixes = (".webp", ".tif", ".TIFF", ".bmp", ".jpeg")
+    for seed, suffix in enumerate(suffixes):
+        photo = tmp_path / f"images/face {seed}.png"
+        Image.open(photo).save(photo.with_suffix(suffix))
+        photo.unlink()
+    (tmp_path / "images/face 6.png").rename(tmp_path / "images/face 6.heic")
+    (tmp_path / "labels/face 7.png").unlink()
+    found = open_labelled("images", tmp_path)
+    assert [p.image.suffix for p in found.photos] == [*suffixes, ".png"]
+    image, _ = found.read(found.photos[1], made.SIZE)
+    np.testing.assert_array_equal(image, made.photo(made.face(1), 1))
+    assert [file.name for file in found.skipped] == ["face 6.heic", "face 7.png"]
+
+
+def test_what_is_left_out_is_told_when_a_pool_is_written(made, tmp_path, capsys):
+    made.write_images(tmp_path / "set", 3)
+    (tmp_path / "set/images/notes.doc").write_text("")
+    found = open_labelled("images", tmp_path / "set")
+    write_pool(found, {"test": list(found.photos)}, tmp_path / "a", tmp_path / "b", 32)
+    assert "notes.doc" in capsys.readouterr().out
+
+
+def test_sixteen_bits_become_eight(made, tmp_path):
+    made.write_images(tmp_path, 1)
+    grey = made.photo(made.face(0), 0)[..., 0]
+    photo = tmp_path / "images/face 0.png"
+    Image.fromarray(grey.astype(np.uint16) * 256 + 9).save(photo)
+    found = open_labelled("images", tmp_path)
+    np.testing.assert_array_equal(found.read(found.photos[0], made.SIZE)[0][..., 1], grey)
+
+
+def test_masks_of_any_colour_count(made, tmp_path):
+    made.write_celebamask(tmp_path, 3)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    for i, path in enumerate(sorted(tmp_path.glob("CelebAMask-HQ-mask-anno/*/*.png"))):
+        mask = np.asarray(Image.open(path))[..., :1] > 127
+        Image.fromarray((mask * colours[i % 4]).astype(np.uint8)).save(path)
+    found = open_labelled("celebamask", tmp_path)
+    for photo, seed in zip(found.photos, (1995, 1996, 1997), strict=True):
+        np.testing.assert_array_equal(found.read(photo, made.SIZE)[1], made.face(seed))
+
+
+def test_more_classes_than_a_byte_has_room_for(made, tmp_path):
+    made.write_images(tmp_path, 2, classes=["background", *(f"class {i}" for i in range(256))])
+    with pytest.raises(CaptureError, match=r"labels\.json.*257 classes"):
+        open_labelled("images", tmp_path)
+
+
+def test_absurdly_large_pictures_are_named(made, tmp_path, monkeypatch):
+    made.write_images(tmp_path / "set", 2)
+    found = open_labelled("images", tmp_path / "set")
+    groups = {"test": list(found.photos)}
+    write_pool(found, groups, tmp_path / "photos", tmp_path / "labels", made.SIZE)
+    write_truth(tmp_path / "truth", "7", "0", made.face(0), alpha=made.face(0))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow stops at twice as many
+    for read in (
+        lambda: read_pool(tmp_path / "photos", tmp_path / "labels", "test", ["face-0"], made.SIZE),
+        lambda: read_alpha(tmp_path / "truth", "7", ["0"]),
+        lambda: found.read(found.photos[0], made.SIZE),
+    ):
+        with pytest.raises(CaptureError, match=r"png.*cannot be read.*exceeds limit"):
+            read()

@@ -3,7 +3,7 @@
 from labelsplat.capture.cameras import Camera, common_focus, head_angles, orbit_camera, scene_extent
 from labelsplat.capture.checks import check_camera, check_capture, check_rig
 from labelsplat.capture.colmap import read_colmap
-from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness, restore_crop
+from labelsplat.capture.crop import LOOSE, crop_to_head, head_sphere, looseness
 from labelsplat.capture.doors import SOURCES, detect_source, list_subjects, open_capture
 from labelsplat.capture.embedded import Photographed, ViewSet, count_sets, photograph
 from labelsplat.capture.facescape import (
@@ -12,20 +12,32 @@ from labelsplat.capture.facescape import (
     read_facescape,
     write_facescape,
 )
-from labelsplat.capture.head_frame import (
+from labelsplat.capture.given_frame import (
     FRAME_FILE,
+    frame_facts,
+    frame_of_facts,
+    known_frame,
+    read_frame,
+)
+from labelsplat.capture.head_frame import (
     HeadFrame,
     apply_frame,
     estimate_frame,
     frame_difference,
-    frame_facts,
     frame_from_cameras,
     frame_from_detections,
-    frame_of_facts,
     identity_frame,
-    read_frame,
+    scaled_by_landmarks,
 )
-from labelsplat.capture.images import Crop, Prepared, load_photo, prepare, restore_mask, undistort
+from labelsplat.capture.images import (
+    Crop,
+    Prepared,
+    load_photo,
+    prepare,
+    restore_crop,
+    restore_mask,
+    undistort,
+)
 from labelsplat.capture.inspect import (
     Inspection,
     Problem,
@@ -53,15 +65,8 @@ from labelsplat.capture.publish import is_publishable, publishable_ids
 from labelsplat.capture.sets import read_alpha, read_depth, read_labels, write_truth
 from labelsplat.capture.source import note_parser, note_source, source_state
 from labelsplat.capture.stage import capture_root, gather, shown_subjects
-from labelsplat.capture.views import (
-    NORMAL_EXTENT,
-    Capture,
-    View,
-    angles,
-    half_turned,
-    normalised,
-    upside_down,
-)
+from labelsplat.capture.turns import on_their_side, turned_view, upright_turns
+from labelsplat.capture.views import NORMAL_EXTENT, Capture, View, angles, normalised
 from labelsplat.capture.writers import LAYOUTS, copy_to_facescape, write_capture, write_nerfstudio
 from labelsplat.capture.zoom import enlarged
 
@@ -112,7 +117,6 @@ __all__ = [
     "frame_from_detections",
     "frame_of_facts",
     "gather",
-    "half_turned",
     "head_angles",
     "head_sphere",
     "heldout_views",
@@ -120,6 +124,7 @@ __all__ = [
     "inspect_capture",
     "inspection_text",
     "is_publishable",
+    "known_frame",
     "list_facescape",
     "list_nersemble",
     "list_subjects",
@@ -128,6 +133,7 @@ __all__ = [
     "normalised",
     "note_parser",
     "note_source",
+    "on_their_side",
     "open_capture",
     "open_labelled",
     "orbit_camera",
@@ -149,6 +155,7 @@ __all__ = [
     "restore_crop",
     "restore_mask",
     "sample_standard",
+    "scaled_by_landmarks",
     "scene_extent",
     "shown_subjects",
     "source_state",
@@ -156,9 +163,10 @@ __all__ = [
     "straight_pixels",
     "test_views",
     "triangulate_parts",
+    "turned_view",
     "undistort",
     "undistortion_maps",
-    "upside_down",
+    "upright_turns",
     "write_capture",
     "write_facescape",
     "write_nerfstudio",

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from labelsplat.base import CaptureError
-from labelsplat.capture._fields import is_file
+from labelsplat.capture._fields import is_file, some
 from labelsplat.capture.cameras import Camera, common_focus
 from labelsplat.capture.views import Capture, View
 
@@ -107,21 +107,29 @@ def check_camera(camera: Camera, where: object) -> None:
 
 def check_photo_size(view: View) -> None:
     """Raise a CaptureError unless the photo's header can be read and tells the camera's size."""
+    require_size(view, photo_size(view.image))
+
+
+def photo_size(photo: Path) -> tuple[int, int]:
+    """Width and height by a photo's header, as it is stored.
+
+    Raises:
+        CaptureError: missing, no image, or absurdly large.
+    """
     try:
-        with Image.open(view.image) as image:
-            size = image.size
+        with Image.open(photo) as image:
+            return image.size
     except FileNotFoundError:
-        raise CaptureError("the photo is missing", where=view.image) from None
+        raise CaptureError("the photo is missing", where=photo) from None
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaptureError(f"not a readable image ({error})", where=view.image) from None
+        raise CaptureError(f"not a readable image ({error})", where=photo) from None
     except Image.DecompressionBombError as error:
-        raise CaptureError(f"absurdly large ({error})", where=view.image) from None
-    require_size(view, size)
+        raise CaptureError(f"absurdly large ({error})", where=photo) from None
 
 
 def require_size(view: View, size: tuple[int, int]) -> None:
-    """Raise a CaptureError unless ``size`` (width, height) is the one of the view's camera."""
-    expected = (view.camera.width, view.camera.height)
+    """Raise a CaptureError unless a stored photo's ``size`` (w, h) is that of the view's camera."""
+    expected = view.size_as_taken
     if size != expected:
         swapped = size == expected[::-1]
         raise CaptureError(
@@ -137,10 +145,9 @@ def check_missing(images: list[Path], where: object) -> None:
     """Raise ONE CaptureError that names all photos that are not there."""
     missing = [image for image in images if not is_file(image)]
     if missing:
-        names = ", ".join(image.name for image in missing[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         raise CaptureError(
-            f"{len(missing)} of {len(images)} photos are missing: {names}{more}",
+            f"{len(missing)} of {len(images)} photos are missing: "
+            f"{some([image.name for image in missing], 8)}",
             where=where,
             remedy=f"They were looked for in {missing[0].parent}",
         )

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 IMAGES = "images"
 
-MODELS = ("sparse/0", "sparse", "colmap/sparse/0")
-"""Where a model lies; of several (0, 1, ...) the first, as everywhere."""
+MODELS = ("sparse", "colmap/sparse")
+"""Where models lie: in folders 0, 1, ... of these, or in these themselves."""
 
 PARTS = ("cameras", "images", "points3D")
 """Files of a model, without their suffix."""
@@ -56,14 +56,39 @@ _BINARY_PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16)  # by number of the
 _REMEDY = "Write it anew with COLMAP, or copy it anew from its source"
 
 
-def find_model(folder: str | Path) -> Path | None:
-    """The folder of the sparse model of a capture, None where there is none."""
-    folder = Path(folder)
+def find_models(folder: str | Path) -> list[Path]:
+    """The folders of the sparse models of a capture, the one with the most photos first.
+
+    COLMAP writes a model for every group of photos that hang together, in no order of size.
+    """
     for inner in MODELS:
-        for end in (".bin", ".txt"):
-            if all((folder / inner / f"{part}{end}").is_file() for part in PARTS[:2]):
-                return folder / inner
+        base = Path(folder) / inner
+        numbered = [f for f in base.iterdir() if f.name.isdecimal()] if base.is_dir() else []
+        numbered.sort(key=lambda f: fields.natural(f.name))
+        found = [f for f in numbered if _suffix(f)] or [f for f in (base,) if _suffix(f)]
+        if found:
+            return sorted(found, key=_count, reverse=True) if len(found) > 1 else found
+    return []
+
+
+def _suffix(model: Path) -> str | None:
+    """Of the files of a model; None where there is none."""
+    for end in (".bin", ".txt"):
+        if all((model / f"{part}{end}").is_file() for part in PARTS[:2]):
+            return end
     return None
+
+
+def _count(model: Path) -> int:
+    """How many photos a model says that it has; 0 where that cannot be read."""
+    file = model / f"{PARTS[1]}{_suffix(model)}"
+    try:
+        if file.suffix == ".txt":
+            return len(_whole_names(file))
+        with file.open("rb") as stream:
+            return struct.unpack("<Q", stream.read(8))[0]
+    except (OSError, struct.error):
+        return 0
 
 
 def read_colmap(folder: str | Path) -> Capture:
@@ -71,7 +96,8 @@ def read_colmap(folder: str | Path) -> Capture:
 
     The frame is "arbitrary": the point that all cameras look at becomes the origin, and the scale
     is normalised (:func:`labelsplat.capture.views.normalised`). The sparse points come along.
-    Photos that COLMAP could not place have no camera and are left out.
+    Of several models the one with the most photos is taken. Photos that it does not place have no
+    camera and are left out; the capture's notes name them.
 
     Raises:
         CaptureError: pycolmap is not installed, a missing or damaged file, a camera model that is
@@ -79,16 +105,15 @@ def read_colmap(folder: str | Path) -> Capture:
             cannot be right.
     """
     folder = Path(folder)
-    model = find_model(folder)
-    if model is None:
+    models = find_models(folder)
+    if not models:
         raise CaptureError(
             "no COLMAP model",
             where=folder,
-            remedy=f"Expected cameras and images (.bin or .txt) in {' or '.join(MODELS)}",
+            remedy="Expected cameras and images (.bin or .txt) in sparse/0 or colmap/sparse/0",
         )
-    binary = all((model / f"{part}.bin").is_file() for part in PARTS[:2])
-    end = ".bin" if binary else ".txt"
-    files = [model / f"{part}{end}" for part in PARTS]
+    model = models[0]
+    files = [model / f"{part}{_suffix(model)}" for part in PARTS]
     cameras, shots, points = _read(files)
     check_points(points, files[2])
     used = {number for _, number, _ in shots}
@@ -104,7 +129,32 @@ def read_colmap(folder: str | Path) -> Capture:
     views.sort(key=lambda view: fields.natural(view.name))
     found = [file for file in files[::2] if file.is_file()]
     subject = folder.resolve().name
-    return assemble(subject, views, "colmap", folder, files[1], points=points, files=found)
+    return assemble(
+        subject,
+        views,
+        "colmap",
+        folder,
+        files[1],
+        points=points,
+        files=found,
+        notes=_notes(folder, models, photos),
+    )
+
+
+def _notes(folder: Path, models: list[Path], photos: list[Path]) -> list[str]:
+    """What of the folder is not used: other models, photos that have no camera."""
+    notes = []
+    if len(models) > 1:
+        others = [f"{m.relative_to(folder)} ({_count(m)} photos)" for m in models[1:]]
+        taken = f"{models[0].relative_to(folder)} with {len(photos)} photos"
+        notes.append(f"of {len(models)} models {taken} is read, not {fields.some(others)}")
+    files = sorted((folder / IMAGES).rglob("*"), key=lambda file: fields.natural(str(file)))
+    placed = set(photos)
+    lost = [f for f in files if f.suffix in fields.SUFFIXES and f not in placed and f.is_file()]
+    if lost:
+        names = fields.some([str(file.relative_to(folder / IMAGES)) for file in lost])
+        notes.append(f"{len(lost)} photos have no camera in the model and are left out: {names}")
+    return notes
 
 
 _Camera = tuple[str, np.ndarray, tuple[int, int]]

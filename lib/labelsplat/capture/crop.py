@@ -25,7 +25,8 @@ def head_sphere(cameras: list[Camera], frame: HeadFrame | None) -> tuple[np.ndar
     """Centre ``[3]`` and radius of the sphere that a crop should show, in world units.
 
     A frame that knows its scale gives both: the head frame's origin, and the half-extent by which
-    the embedded rig frames heads. Else it is what the cameras look at and see.
+    the embedded rig frames heads. Else it is what the cameras look at and see: whether photos are
+    framed loosely cannot be told then. :func:`labelsplat.capture.scaled_by_landmarks` helps.
     """
     if frame is not None and frame.usable and frame.scale:
         return frame.origin, NORMAL_EXTENT / frame.scale
@@ -55,7 +56,7 @@ def crop_to_head(
     Returns:
         The views that show some of the sphere, at working size, and their ``[n]`` indices among
         the capture's: others have nothing to say about the head. Masks return to the photos by
-        :func:`restore_crop`.
+        :func:`labelsplat.capture.restore_crop`.
 
     Raises:
         CaptureError: fewer than two photos show it, or a photo cannot be read.
@@ -91,33 +92,6 @@ def crop_to_head(
         points=capture.points,
     )
     return done, np.array(shown)
-
-
-def restore_crop(labels: np.ndarray, crop: Crop, outside: int) -> np.ndarray:
-    """Carry a mask from a cropped working square back to the undistorted photo's own size.
-
-    Args:
-        labels: ``[size, size]`` of an 8- or 16-bit integer type.
-        crop: of the same view; also one of :func:`labelsplat.capture.prepare`.
-        outside: value of the photo's pixels that the square does not show.
-
-    Returns:
-        ``[H, W]`` of the same type, by nearest pixel.
-    """
-    if labels.shape != (crop.size, crop.size):
-        raise ValueError(f"the mask is {labels.shape}, its crop says {crop.size} x {crop.size}")
-    rows, columns = (
-        ((2 * np.arange(count) + 1) * inner) // (2 * count) + first
-        for count, inner, first in (
-            (crop.height, crop.inner_height, crop.top),
-            (crop.width, crop.inner_width, crop.left),
-        )
-    )
-    last = crop.size - 1
-    out = labels[rows.clip(0, last)[:, None], columns.clip(0, last)]
-    beyond = [(i < 0) | (i > last) for i in (rows, columns)]
-    out[beyond[0][:, None] | beyond[1]] = outside
-    return out
 
 
 def _place(camera: Camera, centre: np.ndarray, radius: float, size: int) -> Crop | None:

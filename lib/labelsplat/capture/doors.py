@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from labelsplat.base import CaptureError, ParameterError
-from labelsplat.capture.colmap import find_model, read_colmap
-from labelsplat.capture.facescape import PARAMETERS, list_facescape, read_facescape
+from labelsplat.capture._fields import some
+from labelsplat.capture.colmap import find_models, read_colmap
+from labelsplat.capture.facescape import (
+    ALIGNMENT,
+    PARAMETERS,
+    list_facescape,
+    read_facescape,
+    tree_of,
+)
 from labelsplat.capture.nerfstudio import TRANSFORMS, read_nerfstudio
 from labelsplat.capture.nersemble import CALIBRATION, list_nersemble, read_nersemble
 from labelsplat.capture.views import Capture
@@ -19,7 +25,7 @@ SOURCES = ("embedded", "facescape", "nerfstudio", "colmap", "nersemble")
 
 _FOLDERS = {
     "nerfstudio": (lambda folder: (folder / TRANSFORMS).is_file(), read_nerfstudio),
-    "colmap": (lambda folder: find_model(folder) is not None, read_colmap),
+    "colmap": (lambda folder: bool(find_models(folder)), read_colmap),
 }
 """Sources of which one folder is one capture: what marks the folder, and the reader."""
 
@@ -83,7 +89,7 @@ def list_subjects(
         raise CaptureError(
             f"no subject {missing[0]!r}",
             where=root,
-            remedy=f"There are {len(found)}: {_some(found)}",
+            remedy=f"There are {len(found)}: {some(found)}",
         )
     return list(subjects or found)
 
@@ -93,7 +99,7 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
 
     Args:
         folder: the folder of one capture (it holds ``transforms.json``, ``params.json`` or
-            ``sparse``), or a tree of several.
+            ``sparse``), or a tree of several, or a part of FaceScape's tree.
         subject: which one of a tree; may be left out where there is only one.
         source: one of :data:`SOURCES`, or "auto".
 
@@ -103,22 +109,23 @@ def open_capture(folder: str | Path, subject: str | None = None, source: str = "
     """
     folder = Path(folder)
     source = _resolve(source, folder)
-    if _TREES.get(source) is read_facescape and subject is None and _is_own(folder):
-        folder = folder.resolve()
-        if re.match("[0-9]+_", folder.name):  # {id}/{k_expression}; its alignment lies at the root
-            return read_facescape(folder.parent.parent, f"{folder.parent.name}/{folder.name}")
-        return read_facescape(folder.parent, folder.name)
+    root, part = _tree(source, folder)
+    if subject is None and part and (folder / PARAMETERS).is_file():
+        beside = folder / ALIGNMENT
+        return read_facescape(root, part, beside if beside.is_file() else None)
     if subject is None:
         found = list_subjects(source, folder)
         if len(found) > 1:
             raise CaptureError(
                 f"{len(found)} subjects, which one?",
                 where=folder,
-                remedy=f"Name one of {_some(found)}",
+                remedy=f"Name one of {some(found)}",
             )
         subject = found[0]
+    if part and subject not in _list(source, folder):
+        subject = f"{part}/{subject}"
     if source in _TREES:
-        return _TREES[source](folder, subject)
+        return _TREES[source](root, subject)
     is_own, read = _FOLDERS[source]
     return read(folder if is_own(folder) and folder.resolve().name == subject else folder / subject)
 
@@ -135,15 +142,18 @@ def _resolve(source: str, folder: Path) -> str:
     return source
 
 
-def _is_own(folder: Path) -> bool:
-    return (folder / PARAMETERS).is_file()
+def _tree(source: str, folder: Path) -> tuple[Path, str]:
+    """The tree that a folder belongs to, and the part of it that it is; see :func:`tree_of`."""
+    return tree_of(folder) if _TREES.get(source) is read_facescape else (folder, "")
 
 
 def _list(source: str, root: Path) -> list[str]:
     if source == "nersemble":
         return list_nersemble(root)
     if source in _TREES:
-        return list_facescape(root)
+        tree, part = _tree(source, root)
+        found = list_facescape(tree)
+        return [s for s in found if f"{s}/".startswith(f"{part}/")] if part else found
     return [folder.resolve().name for folder in _below(source, root)]
 
 
@@ -151,7 +161,3 @@ def _below(source: str, root: Path) -> list[Path]:
     """Folders of captures: ``root`` itself if it is one, else those in it."""
     is_own, _ = _FOLDERS[source]
     return [root] if is_own(root) else sorted(f for f in root.iterdir() if is_own(f))
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -64,18 +64,52 @@ def list_facescape(root: str | Path) -> list[str]:
     under ``images``; or a folder ``{id}`` that has the ``params.json`` itself. Identities and
     expressions may be missing: FaceScape has gaps.
     """
-    found = set()
-    for identity in _folders(Path(root)):
-        for inner in _PHOTO_FOLDERS:
-            folder = identity / inner
-            if (folder / PARAMETERS).is_file():
-                found.add(identity.name)
-            found.update(
-                f"{identity.name}/{f.name}"
-                for f in _folders(folder)
-                if f.name not in _PHOTO_FOLDERS and _parameters(f) is not None
-            )
+    found = {s for identity in _folders(Path(root)) for s in _subjects(identity)}
     return sorted(found, key=fields.natural)
+
+
+def tree_of(folder: str | Path) -> tuple[Path, str]:
+    """The root of the tree that a folder lies in, and what part of the tree it is.
+
+    Users open one identity or one expression, too; the alignment and the subjects' names are the
+    tree's. Its root is where ``Rt_scale_dict.json`` lies, or follows from the folders' names.
+
+    Returns:
+        The root, and ``""`` for the root itself, else e.g. ``"7"`` or ``"7/1_neutral"``.
+    """
+    folder = Path(folder)
+    if (folder / ALIGNMENT).is_file() and not (folder / PARAMETERS).is_file():
+        return folder, ""
+    own = folder.resolve()
+    for root in list(own.parents)[:3]:
+        first, *others = own.relative_to(root).parts
+        part = "/".join([first, *(name for name in others if name not in _PHOTO_FOLDERS)])
+        known = (root / ALIGNMENT).is_file() and _subjects(root / first)
+        if known and any(f"{subject}/".startswith(f"{part}/") for subject in known):
+            return root, part
+    outer = own.parent if own.name in _PHOTO_FOLDERS else own
+    if (own / PARAMETERS).is_file() and re.match("[0-9]+_", own.name):
+        identity = own.parent.parent if own.parent.name in _PHOTO_FOLDERS else own.parent
+        return identity.parent, f"{identity.name}/{own.name}"
+    expressions = {subject.partition("/")[2] for subject in _subjects(outer)}
+    if (own / PARAMETERS).is_file() or (expressions and expressions <= set(EXPRESSIONS)):
+        return outer.parent, outer.name
+    return folder, ""
+
+
+def _subjects(identity: Path) -> set[str]:
+    """The subjects of one identity's folder."""
+    found = set()
+    for inner in _PHOTO_FOLDERS:
+        folder = identity / inner
+        if (folder / PARAMETERS).is_file():
+            found.add(identity.name)
+        found.update(
+            f"{identity.name}/{f.name}"
+            for f in _folders(folder)
+            if f.name not in _PHOTO_FOLDERS and _parameters(f) is not None
+        )
+    return found
 
 
 def read_facescape(
@@ -96,18 +130,23 @@ def read_facescape(
         CaptureError: a missing or damaged file, or cameras that cannot be right.
     """
     root = Path(root)
-    folder = _find(root, subject)
+    folder = find_folder(root, subject)
     path = _parameters(folder)
-    assert path is not None  # _find returns only folders that have one
+    assert path is not None  # find_folder returns only folders that have one
     table = fields.read_object(path)
     names = _view_names(table, path)
-    views = [_view(table, name, folder, path) for name in names if _is_valid(table, name, path)]
+    valid = [name for name in names if _is_valid(table, name, path)]
+    views = [_view(table, name, folder, path) for name in valid]
     if not views:
         raise CaptureError(f"none of its {len(names)} views is valid", where=path)
     found = Path(alignment) if alignment is not None else root / ALIGNMENT
     to_head = _alignment(found, subject) if alignment is not None or found.is_file() else None
     files = (found,) if found.is_file() else ()
-    return assemble(subject, views, "facescape", folder, path, to_head, files=files)
+    left = [name for name in names if name not in valid]
+    notes = []
+    if left:
+        notes.append(f"{len(left)} views are marked as not valid, left out: {fields.some(left)}")
+    return assemble(subject, views, "facescape", folder, path, to_head, files=files, notes=notes)
 
 
 def write_facescape(
@@ -196,7 +235,7 @@ def put_alignment(root: Path, subject: str, to_head: Similarity | None) -> None:
     path = root / ALIGNMENT
     with _locked(root):
         table = fields.read_object(path) if path.is_file() else {}
-        entries = dict(table.get(identity, {}))
+        entries = _entries(table, identity, path)
         entries.pop(expression.partition("_")[0], None)
         if to_head is not None:
             scale, rotation, translation = to_head
@@ -220,18 +259,20 @@ def _parameters(folder: Path) -> Path | None:
     return next((p for p in (folder / PARAMETERS, beside) if p.is_file()), None)
 
 
-def _find(root: Path, subject: str) -> Path:
+def find_folder(root: Path, subject: str) -> Path:
+    """The folder of a subject's photos; CaptureError where there is none."""
     identity, _, expression = subject.partition("/")
     for inner in _PHOTO_FOLDERS:
         folder = root / identity / inner / expression
         if identity and folder.is_dir() and _parameters(folder) is not None:
             return folder
     subjects = list_facescape(root)
-    some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
     raise CaptureError(
         f"no {PARAMETERS} for subject {subject!r}",
         where=root / subject,
-        remedy=f"Subjects there: {some}" if subjects else f"{root} holds no FaceScape subject",
+        remedy=f"Subjects there: {fields.some(subjects)}"
+        if subjects
+        else f"{root} holds no FaceScape subject",
     )
 
 
@@ -275,12 +316,23 @@ def _view(table: dict[str, object], name: str, folder: Path, path: Path) -> View
     return View(name, photo, camera, coefficients if any(coefficients) else None)
 
 
+def _plain(number: str) -> str:
+    return number.lstrip("0") if number.isdecimal() else number
+
+
+def _entries(table: dict[str, object], identity: str, path: Path) -> dict[str, object]:
+    """A copy of what an alignment file says of one identity, by expression; 007 is 7."""
+    alike = (key for key in table if key.isdecimal() and _plain(key) == _plain(identity))
+    entries = table.get(identity if identity in table else next(alike, identity), {})
+    if not isinstance(entries, dict):
+        raise CaptureError(f"entry {identity!r} should be an object", where=path)
+    return dict(entries)
+
+
 def _alignment(path: Path, subject: str) -> Similarity | None:
     """The way to the head frame in metres, None where the file does not know the subject."""
     identity, _, expression = subject.partition("/")
-    entries = fields.read_object(path).get(identity, {})
-    if not isinstance(entries, dict):
-        raise CaptureError(f"entry {identity!r} should be an object", where=path)
+    entries = _entries(fields.read_object(path), identity, path)
     if expression:
         entry = entries.get(expression.partition("_")[0])
     else:  # a folder that does not say which expression it shows

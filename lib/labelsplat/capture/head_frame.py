@@ -3,7 +3,7 @@
 Yaw and pitch of a view, and with them its weight in the vote, are measured against the head. A
 phone's capture does not tell where that is. In the order of preference:
 
-* the user says so, in a small JSON file beside the photos (:data:`FRAME_FILE`);
+* the user says so, in a small JSON file beside the photos (:mod:`labelsplat.capture.given_frame`);
 * a parser's predictions show it: landmarks are triangulated over the views and laid onto those of
   a mean head, whose left and right parts give the x axis;
 * the cameras hint at it: they look at the head, mostly from its front, and are held upright.
@@ -16,19 +16,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
-from labelsplat.base import CaptureError
-from labelsplat.capture import _fields as fields
 from labelsplat.capture.cameras import Camera, common_focus, head_angles, scene_extent
 from labelsplat.capture.images import Prepared
 from labelsplat.capture.landmarks import Detections, detect_parts, triangulate_parts
+from labelsplat.capture.turns import on_their_side
 from labelsplat.labels import CELEBAMASK, Vocabulary
-
-FRAME_FILE = "head_frame.json"
-"""In a capture's folder: its head frame, given by the user."""
 
 MEAN_HEAD = {
     "nose": (0.0, -0.019, 0.073),
@@ -73,7 +68,7 @@ class HeadFrame:
         confidence: 0 (a guess) to 1; for landmarks the product of their number (of
             :data:`ENOUGH`), of the share of views that agree with them, and of
             ``exp(-uncertainty / STEADY)``; from the cameras alone at most a half.
-        method: "given", "landmarks" or "cameras".
+        method: "own" (of the capture), "given" (by the user), "landmarks" or "cameras".
         residuals: metres by which each landmark used lies off the mean head's.
         uncertainty: degrees by which the frame moves between halves of the views (a jackknife's
             standard error), None without landmarks.
@@ -117,6 +112,7 @@ class HeadFrame:
     def described(self) -> str:
         """One line for people."""
         words = {
+            "own": "the capture's own head frame",
             "given": "head frame as given",
             "landmarks": f"head frame estimated from {', '.join(self.landmarks)}",
             "cameras": "head frame guessed from where the cameras stand",
@@ -128,7 +124,7 @@ class HeadFrame:
 
 def identity_frame() -> HeadFrame:
     """The frame of a capture whose world is the head frame, in metres."""
-    return HeadFrame(np.eye(3), np.zeros(3), 1.0, 1.0, "given")
+    return HeadFrame(np.eye(3), np.zeros(3), 1.0, 1.0, "own")
 
 
 def apply_frame(photos: Prepared, frame: HeadFrame | None) -> Prepared:
@@ -173,6 +169,24 @@ def estimate_frame(
     return found if found is not None and found.confidence >= hint.confidence / 2 else hint
 
 
+def scaled_by_landmarks(
+    frame: HeadFrame,
+    probabilities: np.ndarray,
+    cameras: list[Camera],
+    valid: np.ndarray | None = None,
+    vocabulary: Vocabulary = CELEBAMASK,
+) -> HeadFrame:
+    """A frame that does not know its scale, with the one that landmarks tell, where they do.
+
+    Without it nobody knows how large the head is in the photos. Arguments as of
+    :func:`estimate_frame`.
+    """
+    if frame.scale is not None:
+        return frame
+    found = frame_from_detections(detect_parts(probabilities, valid, vocabulary), cameras)
+    return replace(frame, scale=found.scale) if found is not None and found.usable else frame
+
+
 def frame_from_detections(
     detections: Detections, cameras: list[Camera], *, seed: int = 0
 ) -> HeadFrame | None:
@@ -203,7 +217,8 @@ def frame_from_cameras(cameras: list[Camera]) -> HeadFrame:
 
     Up is the direction that all cameras' x axes lie across, or their mean up where they look from
     nearly one side; front is their mean direction seen from the focus. Its confidence is at most a
-    half, and 0 for a full ring of cameras, which says nothing of the front.
+    half, and 0 for a full ring of cameras, which says nothing of the front, and for photos that
+    seem to lie on their side (:func:`labelsplat.capture.on_their_side`): their up is no up.
     """
     focus = common_focus(cameras)
     right = np.array([c.rotation[0] for c in cameras])
@@ -213,6 +228,8 @@ def frame_from_cameras(cameras: list[Camera]) -> HeadFrame:
     if sizes[1] > 0.05:
         up = axes[:, 0] * (np.sign(axes[:, 0] @ mean_up) or 1.0)
     upright = float(np.clip(mean_up @ up / max(np.linalg.norm(up), 1e-12), 0, 1))
+    if on_their_side(cameras):
+        upright = 0.0
     up = up / max(np.linalg.norm(up), 1e-12)
     outward = np.array([c.centre - focus for c in cameras])
     outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-12)
@@ -225,92 +242,6 @@ def frame_from_cameras(cameras: list[Camera]) -> HeadFrame:
     front = front / max(np.linalg.norm(front), 1e-12)
     rotation = np.stack([np.cross(up, front), up, front])
     return HeadFrame(rotation, -rotation @ focus, None, 0.5 * steady * upright, "cameras")
-
-
-def read_frame(path: str | Path) -> HeadFrame:
-    """A head frame that the user gives.
-
-    The file holds one JSON object: either ``"axes": {"left": [x, y, z], "up": [...],
-    "front": [...]}``, the subject's own directions in the capture's world, with an ``"origin"``
-    beside it; or ``"transform"``, a 4x4 or 3x4 matrix from that world to the head; or what
-    :func:`frame_facts` makes of an estimate. Lengths are those of the opened capture, whose origin
-    is the point that its cameras look at.
-
-    Raises:
-        CaptureError: a missing or broken file, or axes that are no right-handed frame.
-    """
-    path = Path(path)
-    table = fields.read_object(path)
-    translation = np.zeros(3)
-    if "axes" in table:
-        axes = table["axes"]
-        if not isinstance(axes, dict):
-            raise CaptureError("'axes' should be an object with left, up, front", where=path)
-        rows = [fields.array(fields.pick(axes, n, path), ((3,),), n, path) for n in _AXES]
-        rotation = _rotation(np.array(rows), path)
-        if "origin" in table:
-            translation = -rotation @ fields.array(table["origin"], ((3,),), "origin", path)
-    elif "transform" in table:
-        matrix = fields.array(table["transform"], ((4, 4), (3, 4)), "transform", path)
-        rotation, translation = _rotation(matrix[:3, :3], path), matrix[:3, 3]
-    else:
-        rows = fields.pick(table, "rotation", path)
-        rotation = _rotation(fields.array(rows, ((3, 3),), "rotation", path), path)
-        if "translation" in table:
-            translation = fields.array(table["translation"], ((3,),), "translation", path)
-    scale = table.get("scale")
-    if scale is not None:
-        scale = fields.number(scale, "scale", path)
-        if scale <= 0:
-            raise CaptureError(f"scale should be above zero, it is {scale:g}", where=path)
-    return HeadFrame(rotation, translation, scale, 1.0, "given")
-
-
-def frame_facts(frame: HeadFrame) -> dict:
-    """A frame as plain values for JSON; :func:`frame_of_facts` is its inverse."""
-    return {
-        "method": frame.method,
-        "confidence": round(float(frame.confidence), 4),
-        "uncertainty_degrees": frame.uncertainty and round(frame.uncertainty, 3),
-        "residuals_metres": {name: round(float(r), 5) for name, r in frame.residuals.items()},
-        "rotation": frame.rotation.tolist(),
-        "translation": frame.translation.tolist(),
-        "scale": frame.scale,
-    }
-
-
-def frame_of_facts(facts: Mapping) -> HeadFrame:
-    """The frame that :func:`frame_facts` wrote."""
-    return HeadFrame(
-        np.array(facts["rotation"], float),
-        np.array(facts["translation"], float),
-        facts["scale"],
-        facts["confidence"],
-        facts["method"],
-        dict(facts["residuals_metres"]),
-        facts["uncertainty_degrees"],
-    )
-
-
-_AXES = ("left", "up", "front")
-
-
-def _rotation(rows: np.ndarray, path: Path) -> np.ndarray:
-    """The rotation nearest to three axes, which need not be of unit length."""
-    lengths = np.linalg.norm(rows, axis=1)
-    if not (lengths > 0).all():
-        raise CaptureError("an axis of the head frame has no length", where=path)
-    unit = rows / lengths[:, None]
-    skewed = np.abs(unit @ unit.T - np.eye(3)).max()
-    if np.linalg.det(unit) < 0 or skewed > 0.1:
-        raise CaptureError(
-            "the axes of the head frame are not a right-handed frame of right angles "
-            f"(determinant {np.linalg.det(unit):.3f})",
-            where=path,
-            remedy="Left, up and front are the subject's own: left x up = front",
-        )
-    u, _, v = np.linalg.svd(unit)
-    return u @ v
 
 
 def _angle(one: np.ndarray, other: np.ndarray) -> float:

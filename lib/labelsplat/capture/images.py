@@ -1,13 +1,14 @@
 """Photos: loaded, undistorted, and brought to one square working size with their cameras.
 
-Pixels are taken as stored: an EXIF orientation is not applied, because camera solvers (COLMAP,
-FaceScape's) do not apply it either.
+Cameras are of the pixels as stored: camera solvers (COLMAP, FaceScape's) do not apply an EXIF
+orientation. What a photo needs to stand upright its view says, :mod:`labelsplat.capture.turns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -94,32 +95,51 @@ def load_photo(view: View) -> np.ndarray:
     Raises:
         CaptureError: missing, truncated or no image, or not of the camera's size.
     """
-    photo = _decode(view)
-    return np.ascontiguousarray(photo[::-1, ::-1]) if view.turned else photo
+    photo = read_photo(view.image, lambda size: require_size(view, size))
+    return np.ascontiguousarray(np.rot90(photo, view.turns)) if view.turned else photo
 
 
-def _decode(view: View) -> np.ndarray:
+def read_photo(path: Path, check: Callable[[tuple[int, int]], None] | None = None) -> np.ndarray:
+    """The pixels of a photo as they are stored, see :func:`pixels_of`.
+
+    Args:
+        path: of the photo.
+        check: called with (width, height) before the pixels are decoded; may raise.
+
+    Raises:
+        CaptureError: missing, truncated or no image.
+    """
     try:
-        with Image.open(view.image) as image:
-            require_size(view, image.size)
+        with Image.open(path) as image:
+            if check is not None:
+                check(image.size)
             image.load()
-            if image.mode.startswith("I;16") or image.mode == "I":
-                grey = np.asarray(image).astype(np.int64) >> 8
-                return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-            if image.has_transparency_data:
-                rgba = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-            return np.array(image.convert("RGB"))
+            return pixels_of(image)
     except FileNotFoundError:
-        raise CaptureError("the photo is missing", where=view.image) from None
+        raise CaptureError("the photo is missing", where=path) from None
     except UnidentifiedImageError:
-        raise CaptureError("the file is not an image", where=view.image) from None
+        raise CaptureError("the file is not an image", where=path) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CaptureError(
             f"the photo cannot be read ({error})",
-            where=view.image,
+            where=path,
             remedy="It is probably truncated: copy it anew",
         ) from None
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """The pixels of an opened image, ``[H, W, 3]`` uint8 sRGB.
+
+    Grey is repeated over the channels, 16 bits are reduced to 8, what is transparent is laid over
+    black.
+    """
+    if image.mode.startswith("I;16") or image.mode == "I":
+        grey = np.asarray(image).astype(np.int64) >> 8
+        return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+    return np.array(image.convert("RGB"))
 
 
 def undistort(photo: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -161,8 +181,8 @@ def prepare(capture: Capture, size: int) -> Prepared:
                 where=view.image,
                 remedy="The coefficients probably belong to another camera or order",
             )
-        crop = uncropped(view.camera, size)
-        images[i], valid[i] = _to_square(photo, inside, crop)
+        crop = square_crop(view.camera.width, view.camera.height, size)
+        images[i], valid[i] = to_square(photo, inside, crop)
         inner = view.camera.resized(crop.inner_width, crop.inner_height)
         cameras.append(inner.padded(crop.left, crop.top, size, size))
         crops.append(crop)
@@ -188,29 +208,45 @@ def restore_mask(labels: np.ndarray, crop: Crop) -> np.ndarray:
     Returns:
         ``[H, W]`` of the same type, by nearest pixel.
     """
+    return restore_crop(labels, crop, 0)  # a whole photo has no pixels outside its square
+
+
+def restore_crop(labels: np.ndarray, crop: Crop, outside: int) -> np.ndarray:
+    """Carry a mask from a cropped working square back to the undistorted photo's own size.
+
+    Args:
+        labels: ``[size, size]`` of an 8- or 16-bit integer type.
+        crop: of the same view; also one of :func:`prepare`.
+        outside: value of the photo's pixels that the square does not show.
+
+    Returns:
+        ``[H, W]`` of the same type, by nearest pixel.
+    """
     if labels.shape != (crop.size, crop.size):
         raise ValueError(f"the mask is {labels.shape}, its crop says {crop.size} x {crop.size}")
-    inner = labels[
-        crop.top : crop.top + crop.inner_height, crop.left : crop.left + crop.inner_width
-    ]
-    rows = _nearest(crop.height, crop.inner_height)
-    return inner[rows[:, None], _nearest(crop.width, crop.inner_width)]
+    rows = nearest(crop.height, crop.inner_height) + crop.top
+    columns = nearest(crop.width, crop.inner_width) + crop.left
+    last = crop.size - 1
+    out = labels[rows.clip(0, last)[:, None], columns.clip(0, last)]
+    beyond = [(i < 0) | (i > last) for i in (rows, columns)]
+    out[beyond[0][:, None] | beyond[1]] = outside
+    return out
 
 
-def _nearest(count: int, source: int) -> np.ndarray:
+def nearest(count: int, source: int) -> np.ndarray:
     """For each of ``count`` pixels the one of ``source`` pixels that its centre falls into."""
     return ((2 * np.arange(count) + 1) * source) // (2 * count)
 
 
-def uncropped(camera: Camera, size: int) -> Crop:
-    """Where a whole photo lies in its working image."""
-    longer = max(camera.width, camera.height)
-    width, height = (max(1, round(s * size / longer)) for s in (camera.width, camera.height))
-    left, top = (size - width) // 2, (size - height) // 2
-    return Crop(camera.width, camera.height, left, top, width, height, size)
+def square_crop(width: int, height: int, size: int) -> Crop:
+    """The place of a whole photo in the middle of its square, its longer side as wide as that."""
+    inner = [max(1, round(s * size / max(width, height))) for s in (width, height)]
+    left, top = ((size - s) // 2 for s in inner)
+    return Crop(width, height, left, top, *inner, size)
 
 
-def _to_square(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+def to_square(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+    """A photo ``[H, W, 3]`` and where it has content ``[H, W]`` bool, in its square."""
     inner, target = inside, (crop.inner_width, crop.inner_height)
     if target != (crop.width, crop.height):
         # Averaging over the covered area; it is not defined for enlarging.

@@ -16,17 +16,14 @@ import cv2
 import numpy as np
 
 from labelsplat.base import LabelsplatError
+from labelsplat.capture._fields import some
 from labelsplat.capture.cameras import Camera
-from labelsplat.capture.head_frame import (
-    FRAME_FILE,
-    HeadFrame,
-    frame_from_cameras,
-    identity_frame,
-    read_frame,
-)
+from labelsplat.capture.given_frame import FRAME_FILE, known_frame
+from labelsplat.capture.head_frame import HeadFrame, frame_from_cameras, identity_frame
 from labelsplat.capture.images import load_photo
 from labelsplat.capture.landmarks import robust_focus
 from labelsplat.capture.shadow import open_what_can_be
+from labelsplat.capture.turns import on_their_side
 from labelsplat.capture.views import Capture, View
 
 LEVELS = ("error", "warning", "note")
@@ -142,7 +139,8 @@ def inspect_capture(
     if opened.left_out:
         what = f"{len(opened.left_out)} views are left out of what follows"
         remedy = "They count again when their errors are mended"
-        problems.append(Problem("note", what, _some(list(opened.left_out)), remedy))
+        problems.append(Problem("note", what, some(list(opened.left_out)), remedy))
+    problems += [Problem("note", note, str(capture.root), "") for note in capture.notes]
     focus = robust_focus(capture.cameras)
     frame, found = _frame(capture)
     problems += found
@@ -155,7 +153,8 @@ def inspect_capture(
         for view, pose, look in zip(capture.views, angles, looks, strict=True)
     )
     span = _span(capture.cameras, focus)
-    problems += [*_of_cameras(capture, views, focus, span), *_of_photos(views)]
+    known = frame.method != "cameras"
+    problems += [*_of_cameras(capture, views, focus, span, known), *_of_photos(views)]
     problems.sort(key=lambda problem: LEVELS.index(problem.level))
     return Inspection(folder, capture, tuple(problems), views, focus, frame, span)
 
@@ -187,11 +186,11 @@ def inspection_text(found: Inspection) -> str:
 
 
 def _frame_words(found: Inspection) -> str:
-    assert found.capture is not None and found.frame is not None
-    if found.capture.frame == "head":
-        return "the capture knows its head frame; yaw and pitch are the head's"
+    assert found.frame is not None
     if found.frame.method == "given":
         return f"given in {FRAME_FILE}; yaw and pitch are the head's"
+    if found.frame.method == "own":
+        return "the capture knows its head frame; yaw and pitch are the head's"
     return "not known; yaw and pitch are against the cameras' mean direction"
 
 
@@ -212,20 +211,16 @@ def _as_problem(error: LabelsplatError) -> Problem:
     return Problem("error", error.message, where, error.remedy or "")
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
 def _frame(capture: Capture) -> tuple[HeadFrame, list[Problem]]:
     """The head frame as far as it is known, else the cameras' own; and what is to be said."""
-    path = capture.root / FRAME_FILE
-    if path.is_file():
-        try:
-            return read_frame(path), []
-        except LabelsplatError as error:
-            return frame_from_cameras(capture.cameras), [_as_problem(error)]
-    if capture.frame == "head":
-        return identity_frame(), []
+    try:
+        frame = known_frame(capture)
+    except LabelsplatError as error:
+        own = capture.frame == "head"
+        frame = identity_frame() if own else frame_from_cameras(capture.cameras)
+        return frame, [_as_problem(error)]
+    if frame is not None:
+        return frame, []
     remedy = (
         "The predict stage estimates it from the predictions (predict.head_frame); or give it in "
         f"{FRAME_FILE} beside the photos"
@@ -309,14 +304,21 @@ def _span(cameras: list[Camera], focus: np.ndarray) -> float:
 
 
 def _of_cameras(
-    capture: Capture, views: tuple[ViewFacts, ...], focus: np.ndarray, span: float
+    capture: Capture,
+    views: tuple[ViewFacts, ...],
+    focus: np.ndarray,
+    span: float,
+    known: bool,
 ) -> list[Problem]:
-    """What is odd about the cameras, none of which a reader would stop at."""
+    """What is odd about the cameras, none of which a reader would stop at.
+
+    ``known``: whether it is known which way is up.
+    """
     found = []
 
     def say(level: str, what: str, names: list[str], remedy: str) -> None:
         if names:
-            found.append(Problem(level, what, _some(names), remedy))
+            found.append(Problem(level, what, some(names), remedy))
 
     pixels = np.array([camera.project(focus) for camera in capture.cameras])
     sizes = np.array([(v.width, v.height) for v in views])
@@ -329,9 +331,17 @@ def _of_cameras(
     odd = (ratio > FAR) | (ratio < 1 / FAR)
     say("warning", "stand much farther or nearer than the others", names[odd].tolist(), leave)
     roll = np.abs([v.roll for v in views])
-    turn = "Parsers expect upright heads: turn the photos and solve the cameras from those"
+    turn = (
+        f"Parsers expect upright heads: say in {FRAME_FILE} which way is up, or keep the EXIF "
+        "orientation of the photos, and they are turned on reading"
+    )
     say("warning", "are upside down", names[roll > 135].tolist(), turn)
-    say("warning", "lie on their side", names[(roll > 45) & (roll <= 135)].tolist(), turn)
+    if not known and on_their_side(capture.cameras):
+        what = "seem to lie on their side, as the cameras go round the head"
+        say("warning", what, names.tolist(), turn)
+    else:
+        lie = (roll > 60) & (roll <= 135)
+        say("warning", "lie on their side", names[lie].tolist(), turn)
     places = np.array([np.r_[c.centre, c.rotation.ravel()] for c in capture.cameras])
     twice = [
         capture.names[j]
@@ -343,6 +353,9 @@ def _of_cameras(
     uneven = np.abs(aspect - 1) > 0.02
     what = f"pixels are not square (fx / fy is {float(np.median(aspect)):.2f})"
     say("note", what, names[uneven].tolist(), "Cropping to the head makes them square")
+    turned = [view.name for view in capture.views if view.turned]
+    what = "hang upside down or lie on their side, and are turned on reading"
+    say("note", what, turned, "Masks are written for the photos as they are stored")
     bent = [view.name for view in capture.views if view.distortion is not None]
     say("note", "are distorted by their lens", bent, "They are undistorted on reading")
     if len(views) < FEW_VIEWS:
@@ -365,9 +378,9 @@ def _of_photos(views: tuple[ViewFacts, ...]) -> list[Problem]:
     if off:
         what = f"are more than {STOPS:g} stops brighter or darker than the median"
         remedy = "Let each camera have colours of its own: fit.colour_affine: true"
-        found.append(Problem("warning", what, _some(off), remedy))
+        found.append(Problem("warning", what, some(off), remedy))
     soft = [v.name for v in known if v.sharpness < BLURRED]
     if soft:
         what = f"have less than {BLURRED:.0%} of the median photo's sharpness"
-        found.append(Problem("warning", what, _some(soft), "Leave blurred photos out"))
+        found.append(Problem("warning", what, some(soft), "Leave blurred photos out"))
     return found

@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from labelsplat.base import CaptureError, ParameterError
 from labelsplat.capture import _fields as fields
+from labelsplat.capture.images import nearest, pixels_of, read_photo, square_crop, to_square
 from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
 from labelsplat.labels import LAPA as LAPA_11
 
@@ -47,8 +47,6 @@ SIDES = (("l_brow", "r_brow"), ("l_eye", "r_eye"))
 
 FACES_ASKED, AGREEMENT = 200, 0.8
 """Faces that are asked for it at most, and the share of them that must agree."""
-
-_PHOTOS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ class LabelledSet:
         classes: its class names in index order, of this project's.
         read_indices: reads the indices of one photo, ``[h, w]`` uint8.
         mirrored: whether its left is the viewer's, see :func:`sides_mirrored`.
+        skipped: files beside the photos that are none, or have no labels.
     """
 
     root: Path
@@ -85,6 +84,7 @@ class LabelledSet:
     classes: tuple[str, ...]
     read_indices: Callable[[LabelledPhoto], np.ndarray]
     mirrored: bool = False
+    skipped: tuple[Path, ...] = ()
 
     def read(
         self, photo: LabelledPhoto, size: int, vocabulary: Vocabulary = CELEBAMASK
@@ -101,7 +101,7 @@ class LabelledSet:
             CaptureError: a file is missing or broken, an index has no class, or photo and labels
                 differ in their proportions.
         """
-        image = _read_photo(photo.image)
+        image = read_photo(photo.image)
         labels = carry(self.read_indices(photo), self.classes, vocabulary, photo.labels)
         if self.mirrored:
             labels = np.where(labels == IGNORE, IGNORE, vocabulary.flip[labels % len(vocabulary)])
@@ -118,6 +118,8 @@ class LabelledSet:
 
 def open_labelled(source: str, root: str | Path, *, sides: bool = True) -> LabelledSet:
     """Open a labelled set; photos without labels are left out.
+
+    Photos are taken in the formats of a capture's; what is left out is listed in ``skipped``.
 
     Args:
         source: one of :data:`LABELLED`.
@@ -145,8 +147,22 @@ def open_labelled(source: str, root: str | Path, *, sides: bool = True) -> Label
             f"no labelled photo of layout {source!r}", where=root,
             remedy=f"Expected {expected[source]}",
         )  # fmt: skip
+    _check_names(found.photos)
     mirrored = sides and sides_mirrored(found)
-    return LabelledSet(found.root, found.photos, found.classes, found.read_indices, mirrored)
+    return replace(found, mirrored=mirrored, skipped=_skipped(found.photos))
+
+
+def _check_names(photos: Sequence[LabelledPhoto]) -> None:
+    """Raise a CaptureError where two photos would be written under one name."""
+    first: dict[str, Path] = {}
+    for photo in photos:
+        other = first.setdefault(photo.name, photo.image)
+        if other != photo.image:
+            raise CaptureError(
+                f"{other.name} and {photo.image.name} would both be {photo.name!r}",
+                where=photo.image.parent,
+                remedy="Rename one of them; only letters, digits and - tell names apart",
+            )
 
 
 def take_evenly(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
@@ -282,6 +298,10 @@ def _open_images(root: Path) -> LabelledSet:
             names = [e.get("name") if isinstance(e, dict) else e for e in _as_list(entries)]
             if not names or not all(isinstance(name, str) for name in names):
                 raise CaptureError("'classes' should list the classes' names", where=path)
+            if len(names) > IGNORE:
+                raise CaptureError(
+                    f"{len(names)} classes, a label map has room for {IGNORE}", where=path
+                )
             classes = tuple(names)
             break
     photos = tuple(_pairs(root, ""))
@@ -301,28 +321,25 @@ def _pairs(root: Path, group: str) -> Iterator[LabelledPhoto]:
             yield LabelledPhoto(f"{group}-{name}" if group else name, image, labels, group)
 
 
+def _skipped(photos: Sequence[LabelledPhoto]) -> tuple[Path, ...]:
+    taken = {photo.image for photo in photos}
+    folders = sorted({photo.image.parent for photo in photos})
+    others = [f for folder in folders for f in sorted(folder.iterdir()) if f not in taken]
+    return tuple(f for f in others if f.is_file() and not f.name.startswith("."))
+
+
 def _listed(folder: Path) -> list[Path]:
-    files = [f for f in folder.iterdir() if f.suffix in _PHOTOS] if folder.is_dir() else []
+    files = [f for f in folder.iterdir() if f.suffix in fields.SUFFIXES] if folder.is_dir() else []
     return sorted(files, key=lambda f: fields.natural(f.name))
 
 
-def _read_photo(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(
-            f"the photo cannot be read ({error})", where=path, remedy="Copy it anew"
-        ) from None
-
-
 def _read_grey(path: Path, *, colour: bool = False) -> np.ndarray:
-    """``[h, w]`` uint8 of one channel; of masks saved in colour (``colour``) the first."""
+    """``[h, w]`` uint8 of class indices; or of a mask, in whatever colour it is (``colour``)."""
     try:
         with Image.open(path) as image:
             image.load()
             if colour:
-                return np.array(image.convert("L"))
+                return pixels_of(image).max(-1)
             if image.mode not in ("P", "L"):
                 raise CaptureError(
                     f"a label map has one channel of class indices, this image is {image.mode}",
@@ -337,18 +354,13 @@ def _read_grey(path: Path, *, colour: bool = False) -> np.ndarray:
 
 
 def _to_square(image: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both at working size; the labels may be of another size, beyond the photo they are IGNORE."""
     height, width = image.shape[:2]
-    inner = tuple(max(1, round(s * size / max(height, width))) for s in (width, height))
-    method = cv2.INTER_AREA if inner[0] <= width and inner[1] <= height else cv2.INTER_LINEAR
-    image = cv2.resize(image, inner, interpolation=method)
-    rows, columns = (
-        ((2 * np.arange(count) + 1) * source) // (2 * count)
-        for count, source in zip(inner[::-1], labels.shape, strict=True)
-    )
-    labels = labels[rows[:, None], columns]
-    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
-    edges = (top, size - inner[1] - top, left, size - inner[0] - left)
-    return (
-        cv2.copyMakeBorder(image, *edges, cv2.BORDER_REPLICATE),
-        cv2.copyMakeBorder(labels, *edges, cv2.BORDER_CONSTANT, value=IGNORE),
-    )
+    crop = square_crop(width, height, size)
+    image, _ = to_square(image, np.ones((height, width), bool), crop)
+    out = np.full((size, size), IGNORE, np.uint8)
+    rows = nearest(crop.inner_height, labels.shape[0])
+    columns = nearest(crop.inner_width, labels.shape[1])
+    inner = labels[rows[:, None], columns]
+    out[crop.top : crop.top + len(rows), crop.left : crop.left + len(columns)] = inner
+    return image, out

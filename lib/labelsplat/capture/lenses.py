@@ -12,6 +12,14 @@ import numpy as np
 
 from labelsplat.capture.views import View
 
+NOWHERE = -1e6
+"""Pixel of what lies nowhere in the undistorted photo; of either sign it is far outside."""
+
+MOST_STEPS, SOLVED = 25, 1e-3
+"""Newton's steps at most, and the error in pixels that is small enough."""
+
+_AT_A_TIME = 1 << 18  # pixels that are straightened at a time, for memory's sake
+
 
 def undistortion_maps(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each pixel of the undistorted photo comes from; the intrinsics stay what they are.
@@ -32,6 +40,8 @@ def undistortion_maps(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         )
     else:
         x, y = cv2.initUndistortRectifyMap(k, coefficients, None, k, (width, height), cv2.CV_32FC1)
+        if k[0, 1]:  # OpenCV takes the skew off and does not put it on again
+            x += (k[0, 1] / k[1, 1]) * (y - k[1, 2]).astype(np.float32)
     # Pixels whose source lies outside the photo. (Written so that NaN counts as outside.)
     valid = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     fold = fold2(view)
@@ -44,15 +54,73 @@ def undistortion_maps(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def straight_pixels(view: View) -> np.ndarray:
     """``[H, W, 2]`` float32: where each pixel of the photo as taken lies in the undistorted one.
 
-    Pixel centres at whole numbers; the inverse of :func:`undistortion_maps`.
+    Pixel centres at whole numbers; the inverse of :func:`undistortion_maps`. Pixels that the lens
+    model reaches from nowhere (beyond its fold) lie at :data:`NOWHERE`.
     """
     width, height = view.camera.width, view.camera.height
     k = _whole_centres(view)
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    pixels = np.stack([x, y], -1).reshape(-1, 1, 2)
-    straighten = cv2.fisheye.undistortPoints if view.fisheye else cv2.undistortPoints
-    straight = straighten(pixels, k, np.array(view.distortion, float), P=k)
-    return straight.reshape(height, width, 2).astype(np.float32)
+    if view.fisheye:
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        pixels = np.stack([x, y], -1).reshape(-1, 1, 2)
+        straight = cv2.fisheye.undistortPoints(pixels, k, np.array(view.distortion, float), P=k)
+        return straight.reshape(height, width, 2).astype(np.float32)
+    out = np.empty((height, width, 2), np.float32)
+    step = max(1, _AT_A_TIME // width)
+    for first in range(0, height, step):
+        rows = np.arange(first, min(first + step, height))
+        out[first : first + step] = _straight_rows(view, k, rows)
+    return out
+
+
+def _straight_rows(view: View, k: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``[R, W, 2]`` of :func:`straight_pixels`, by Newton's method in the plane.
+
+    (``cv2.undistortPoints`` repeats a fixed-point step five times: pixels off for strong lenses.)
+    """
+    bent_y = ((rows - k[1, 2]) / k[1, 1])[:, None]
+    columns = np.arange(view.camera.width)
+    bent_x = (columns - k[0, 2] - k[0, 1] * bent_y) / k[0, 0]
+    bent_y = np.broadcast_to(bent_y, bent_x.shape)
+    x, y = bent_x, bent_y
+    focal = max(k[0, 0], k[1, 1])
+    with np.errstate(all="ignore"):  # beyond the fold there is no solution to be found
+        for _ in range(MOST_STEPS):
+            found_x, found_y, slopes = _bend(view, x, y)
+            off_x, off_y = found_x - bent_x, found_y - bent_y
+            solved = focal * np.hypot(off_x, off_y) < SOLVED
+            if solved.all():
+                break
+            along, across, down = slopes
+            determinant = along * down - across * across
+            x = x - (down * off_x - across * off_y) / determinant
+            y = y - (along * off_y - across * off_x) / determinant
+        fold = fold2(view)
+        there = solved & (x * x + y * y < fold)
+    pixels = np.stack([k[0, 0] * x + k[0, 1] * y + k[0, 2], k[1, 1] * y + k[1, 2]], -1)
+    return np.where(there[..., None], pixels, NOWHERE)
+
+
+def _bend(
+    view: View, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The lens model: where straight rays end up, and its symmetric Jacobian (xx, xy, yy)."""
+    k1, k2, p1, p2, k3, *rest = view.distortion
+    k4, k5, k6 = rest or (0.0, 0.0, 0.0)
+    r2 = x * x + y * y
+    over, under = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    radial = over / under
+    slope = (k1 + r2 * (2 * k2 + 3 * r2 * k3) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / under
+    aside = p2 * x + p1 * y
+    bent = x * (radial + 2 * aside) + p2 * r2, y * (radial + 2 * aside) + p1 * r2
+    common = radial + 2 * aside
+    return (
+        *bent,
+        (
+            common + 2 * x * (x * slope + 2 * p2),
+            2 * (x * y * slope + p1 * x + p2 * y),
+            common + 2 * y * (y * slope + 2 * p1),
+        ),
+    )
 
 
 def fold2(view: View) -> float:

@@ -14,13 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture._assemble import Similarity, assemble
 from labelsplat.capture.cameras import Camera
-from labelsplat.capture.checks import check_missing, nearest_rotation
+from labelsplat.capture.checks import check_missing, nearest_rotation, photo_size
 from labelsplat.capture.points import read_points
 from labelsplat.capture.views import Capture, View
 
@@ -33,7 +32,11 @@ PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL",
 FISHEYE = "OPENCV_FISHEYE"
 """The camera model whose k1 to k4 are those of OpenCV's fisheye."""
 
-_FLIP = np.diag([1.0, -1.0, -1.0])  # between OpenGL's and OpenCV's camera axes
+FOCALS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+"""Keys of which each says how far the camera zooms."""
+
+FLIP = np.diag([1.0, -1.0, -1.0])
+"""Between OpenGL's and OpenCV's camera axes, either way."""
 
 
 def read_nerfstudio(folder: str | Path) -> Capture:
@@ -59,8 +62,7 @@ def read_nerfstudio(folder: str | Path) -> Capture:
     check_missing(photos, path)
     names = fields.view_names(files)
     views = [
-        # A frame's own intrinsics go before those at the top of the file.
-        _view({**table, **frame}, name, photo, f"{path}: {file}")
+        _view(_merged(table, frame), name, photo, f"{path}: {file}")
         for frame, file, name, photo in zip(frames, files, names, photos, strict=True)
     ]
     views.sort(key=lambda view: fields.natural(view.name))
@@ -76,6 +78,16 @@ def read_nerfstudio(folder: str | Path) -> Capture:
         points=read_points(sparse) if there else None,
         files=(sparse,) if there else (),
     )
+
+
+def _merged(table: dict[str, object], frame: dict[str, object]) -> dict[str, object]:
+    """A frame with what the top of the file says of all; the frame's own words go first.
+
+    Focal lengths and angles of view say the same thing: a frame that gives one takes none of them
+    from the top.
+    """
+    own = any(key in frame for key in FOCALS)
+    return {k: v for k, v in table.items() if not (own and k in FOCALS)} | frame
 
 
 def _text(table: dict[str, object], key: str, where: object) -> str:
@@ -99,7 +111,7 @@ def _view(table: dict[str, object], name: str, photo: Path, where: str) -> View:
     pose = fields.array(
         fields.pick(table, "transform_matrix", where), ((4, 4), (3, 4)), "transform_matrix", where
     )
-    rotation = _FLIP @ nearest_rotation(pose[:3, :3], where).T
+    rotation = FLIP @ nearest_rotation(pose[:3, :3], where).T
     camera = Camera(rotation, -rotation @ pose[:3, 3], *_intrinsics(table, photo, where))
     distortion = (_fisheye if fisheye else _distortion)(table, where)
     return View(name, photo, camera, distortion, fisheye)
@@ -129,7 +141,7 @@ def _intrinsics(table: dict[str, object], photo: Path, where: str) -> tuple[np.n
         width = fields.positive_integer(table["w"], "w", where)
         height = fields.positive_integer(table["h"], "h", where)
     else:
-        width, height = _size(photo)
+        width, height = photo_size(photo)
 
     def focal(axis: str, side: int, default: float | None) -> float:
         if f"fl_{axis}" in table:
@@ -188,11 +200,3 @@ def _to_head(table: dict[str, object], path: Path) -> Similarity | None:
     rotation = fields.array(fields.pick(value, "rotation", where), ((3, 3),), "rotation", where)
     shift = fields.array(fields.pick(value, "translation", where), ((3,),), "translation", where)
     return scale, nearest_rotation(rotation, where), shift
-
-
-def _size(photo: Path) -> tuple[int, int]:
-    try:
-        with Image.open(photo) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(f"not a readable image ({error})", where=photo) from None

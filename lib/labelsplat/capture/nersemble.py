@@ -15,13 +15,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture._assemble import assemble
 from labelsplat.capture.cameras import Camera
-from labelsplat.capture.checks import nearest_rotation
+from labelsplat.capture.checks import nearest_rotation, photo_size
 from labelsplat.capture.views import Capture, View
 
 CALIBRATION = "calibration/camera_params.json"
@@ -133,11 +132,7 @@ def _moment(folder: Path, timestep: int | None) -> tuple[int, dict[str, Path]]:
 def _view(serial: str, photo: Path, pose: object, k: np.ndarray, path: Path) -> View:
     matrix = fields.array(pose, ((4, 4), (3, 4)), f"world_2_cam of {serial}", path)
     rotation = nearest_rotation(matrix[:3, :3], f"{path}: camera {serial}")
-    try:
-        with Image.open(photo) as image:
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(f"not a readable image ({error})", where=photo) from None
+    width, height = photo_size(photo)
     full_width, full_height = FULL_SIZE
     # A whole number of pixels is all that a smaller photo can keep of the shape.
     if abs(width * full_height - height * full_width) > max(FULL_SIZE):

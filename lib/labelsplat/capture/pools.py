@@ -16,9 +16,10 @@ from PIL import Image
 
 from labelsplat.base import CaptureError, atomic_path, read_json, write_json
 from labelsplat.base.layout import Layout
+from labelsplat.capture._fields import some
 from labelsplat.capture.doors import open_capture
 from labelsplat.capture.embedded import Photographed
-from labelsplat.capture.images import prepare
+from labelsplat.capture.images import prepare, read_photo
 from labelsplat.capture.labelled import (
     LabelledPhoto,
     LabelledSet,
@@ -115,6 +116,9 @@ def write_pool(
         labels: folder of the label maps.
         size: pixels.
     """
+    if found.skipped:
+        names = some([file.name for file in found.skipped])
+        print(f"capture: left out as no labelled photos of {found.root}: {names}")
     done = []
     for group, chosen in groups.items():
         for photo in chosen:
@@ -164,11 +168,7 @@ def read_pool(
     images = np.empty((len(names), size, size, 3), np.uint8)
     for i, name in enumerate(names):
         path = Path(photos) / group / f"{name}.png"
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise CaptureError(f"the photo cannot be read ({error})", where=path) from None
+        pixels = read_photo(path)
         if pixels.shape != images.shape[1:]:
             raise CaptureError(
                 f"the photo is {pixels.shape[1]} x {pixels.shape[0]}, capture.size is {size}",

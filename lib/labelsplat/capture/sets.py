@@ -117,5 +117,5 @@ def _read(path: Path) -> np.ndarray:
             return np.array(image)
     except FileNotFoundError:
         raise CaptureError("the file is missing", where=path) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CaptureError(f"the file cannot be read ({error})", where=path) from None

@@ -19,7 +19,8 @@ from pathlib import Path
 from labelsplat.base import CaptureError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture.doors import list_subjects, open_capture
-from labelsplat.capture.facescape import ALIGNMENT, KEYS, PARAMETERS
+from labelsplat.capture.facescape import ALIGNMENT, KEYS, PARAMETERS, find_folder, tree_of
+from labelsplat.capture.given_frame import FRAME_FILE
 from labelsplat.capture.nerfstudio import TRANSFORMS
 from labelsplat.capture.views import Capture
 
@@ -136,6 +137,8 @@ def _layout(folder: Path, subject: str | None) -> _Layout | None:
         for place in (folder, inner):
             if (place / TRANSFORMS).is_file():
                 return _nerfstudio(place)
+        if subject and not (inner / PARAMETERS).is_file():
+            inner = find_folder(tree_of(folder)[0], subject)
         if (inner / PARAMETERS).is_file():
             return _facescape(inner)
     except CaptureError:
@@ -172,6 +175,8 @@ def _nerfstudio(folder: Path) -> _Layout | None:
         absolute = [{**f, "file_path": str(folder.resolve() / f["file_path"])} for f in kept]
         text = json.dumps({**table, "frames": absolute})
         (root / TRANSFORMS).write_text(text, encoding="utf-8")
+        if (folder / FRAME_FILE).is_file():
+            (root / FRAME_FILE).symlink_to((folder / FRAME_FILE).resolve())
 
     return _Layout(tuple(dict.fromkeys(files)), forms, write, "nerfstudio", folder, folder)
 
@@ -179,11 +184,7 @@ def _nerfstudio(folder: Path) -> _Layout | None:
 def _facescape(inner: Path) -> _Layout:
     table = fields.read_object(inner / PARAMETERS)
     views = {key.rpartition("_")[0] for key in table if key.rpartition("_")[2] in KEYS}
-    own = inner.resolve()
-    # As the door does: {id}/{k_expression}, or a folder {id} that has the parameters itself.
-    nested = re.match("[0-9]+_", own.name) is not None
-    subject = f"{own.parent.name}/{own.name}" if nested else own.name
-    home = own.parent.parent if nested else own.parent
+    home, subject = tree_of(inner)
 
     def forms(view: str) -> list[str]:
         name, before = re.escape(view), r"(?<![A-Za-z0-9.-])"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +29,9 @@ class View:
         distortion: coefficients of the photo as taken, see :mod:`labelsplat.capture.lenses`; None
             where there is none.
         fisheye: whether they are those of OpenCV's fisheye model.
-        turned: whether the photo is to be turned by 180 degrees on loading, because its camera hung
-            upside down; camera and distortion are those of the turned photo.
+        turns: quarter turns, counter-clockwise, by which the photo is turned on loading, because it
+            lies on its side or hangs upside down; camera and distortion are those of the turned
+            photo. See :mod:`labelsplat.capture.turns`.
     """
 
     name: str
@@ -38,7 +39,18 @@ class View:
     camera: Camera
     distortion: tuple[float, ...] | None = None
     fisheye: bool = False
-    turned: bool = False
+    turns: int = 0
+
+    @property
+    def turned(self) -> bool:
+        """Whether the photo is turned on loading."""
+        return self.turns != 0
+
+    @property
+    def size_as_taken(self) -> tuple[int, int]:
+        """Width and height of the photo as it lies on the disk."""
+        size = (self.camera.width, self.camera.height)
+        return size[::-1] if self.turns % 2 else size
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +68,7 @@ class Capture:
         points: ``[M, 3]`` float64 sparse points of the camera solver in this world, those of the
             background included; None where it gives none.
         parameters: files that cameras and points were read from.
+        notes: what the reader left aside, in sentences for people.
     """
 
     subject: str
@@ -66,6 +79,7 @@ class Capture:
     scale: float
     points: np.ndarray | None = None
     parameters: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,44 +118,3 @@ def normalised(cameras: list[Camera]) -> tuple[list[Camera], float]:
     focus = common_focus(cameras)
     scale = NORMAL_EXTENT / scene_extent(cameras, focus)
     return [c.transformed(np.eye(3), -scale * focus, scale) for c in cameras], scale
-
-
-UPRIGHT_MARGIN = 0.1
-"""Cosine beyond which a camera hangs upside down; those that look straight down are left alone."""
-
-COMMON_UP = 0.6
-"""Share of the cameras' ups that must lie along one axis for it to be taken as the vertical."""
-
-
-def half_turned(view: View) -> View:
-    """The view with its photo turned by 180 degrees; applied twice, it is the view again."""
-    camera, half = view.camera, np.diag([-1.0, -1.0, 1.0])
-    k = camera.intrinsics.copy()
-    k[:2, 2] = (camera.width, camera.height) - k[:2, 2]
-    distortion = view.distortion
-    if distortion is not None and not view.fisheye:
-        k1, k2, p1, p2, *rest = distortion  # odd in x and y, the others are even
-        distortion = (k1, k2, -p1, -p2, *rest)
-    turned = replace(
-        camera, rotation=half @ camera.rotation, translation=half @ camera.translation, intrinsics=k
-    )
-    return replace(view, camera=turned, distortion=distortion, turned=not view.turned)
-
-
-def upside_down(cameras: list[Camera], up: np.ndarray | None = None) -> np.ndarray:
-    """``[V]`` bool: which cameras are rolled by more than 90 degrees.
-
-    Args:
-        cameras: V of them.
-        up: ``[3]`` the world's up. None takes the axis that the cameras' own ups share, as most of
-            them point; where they share none, no camera counts as upside down.
-    """
-    downs = np.array([camera.rotation[1] for camera in cameras])
-    if up is None:
-        values, vectors = np.linalg.eigh(downs.T @ downs / len(downs))
-        if values[-1] < COMMON_UP:
-            return np.zeros(len(cameras), bool)
-        along = downs @ vectors[:, -1]
-        against = np.sign(along).sum() or np.sign(along[0])  # a tie: the first one is right
-        up = -np.sign(against) * vectors[:, -1]
-    return downs @ up > UPRIGHT_MARGIN

@@ -15,16 +15,18 @@ import numpy as np
 
 from labelsplat.base import CaptureError, atomic_dir, write_json
 from labelsplat.capture import _fields as fields
-from labelsplat.capture.cameras import Camera
+from labelsplat.capture.cameras import Camera, common_focus
 from labelsplat.capture.facescape import (
     MILLIMETRES,
     PARAMETERS,
     camera_entries,
     put_alignment,
 )
-from labelsplat.capture.nerfstudio import FISHEYE, HEAD, POINTS, TRANSFORMS
+from labelsplat.capture.given_frame import FRAME_FILE, read_frame
+from labelsplat.capture.nerfstudio import FISHEYE, FLIP, HEAD, POINTS, TRANSFORMS
 from labelsplat.capture.points import write_points
-from labelsplat.capture.views import Capture, View, half_turned
+from labelsplat.capture.turns import turned_view
+from labelsplat.capture.views import Capture, View, normalised
 
 LAYOUTS = ("facescape", "nerfstudio")
 """Layouts that captures can be written in."""
@@ -32,7 +34,6 @@ LAYOUTS = ("facescape", "nerfstudio")
 ASIDE = np.array([0.5, 0.7, 1.1])
 """Where a written world's origin lies before the head, in the capture's units (metres)."""
 
-_FLIP = np.diag([1.0, -1.0, -1.0])
 _SUBJECT = r"[^/\\]+/[0-9]+_[a-z_]+"
 
 
@@ -44,6 +45,8 @@ def write_capture(
     invalid: Sequence[str] = (),
 ) -> Path:
     """Write a capture in one of :data:`LAYOUTS`; the folder that was written.
+
+    The head frame that a user gave beside the photos goes along.
 
     Args:
         capture: to be written.
@@ -102,6 +105,7 @@ def copy_to_facescape(
             label = f"{capture.source}-{view.name}"
             table |= camera_entries(view.name, camera, distortion[:5], valid, label, photo.name)
         write_json(temporary / PARAMETERS, table)
+        _put_frame(capture, temporary, invalid)
         shift = None
         if capture.frame == "head":
             shift = (capture.scale * MILLIMETRES, np.eye(3), -ASIDE * MILLIMETRES)
@@ -145,12 +149,37 @@ def write_nerfstudio(capture: Capture, folder: str | Path, invalid: Sequence[str
                 "translation": (-ASIDE).tolist(),
             }
         write_json(temporary / TRANSFORMS, table | {"frames": frames})
+        _put_frame(capture, temporary, invalid)
     return folder
+
+
+def _put_frame(capture: Capture, folder: Path, invalid: Sequence[str]) -> None:
+    """Write the user's head frame of a capture, if there is one, beside what is written of it."""
+    file = capture.root / FRAME_FILE
+    if not fields.is_file(file):
+        return
+    frame = read_frame(file)
+    kept = [view.camera for view in capture.views if view.name not in invalid]
+    if capture.frame == "head" or len(kept) == len(capture.views):
+        shutil.copyfile(file, folder / FRAME_FILE)
+        return
+    # Origin and scale of an opened capture follow from its cameras, and some are left aside.
+    try:
+        _, scale = normalised(kept)
+        origin = common_focus(kept)
+    except (ValueError, np.linalg.LinAlgError):
+        raise CaptureError("the views that are left do not look at one point", where=file) from None
+    moved = {
+        "rotation": frame.rotation.tolist(),
+        "translation": (scale * (frame.translation + frame.rotation @ origin)).tolist(),
+        "scale": None if frame.scale is None else frame.scale / scale,
+    }
+    write_json(folder / FRAME_FILE, moved)
 
 
 def _as_taken(capture: Capture) -> list[tuple[View, Camera]]:
     """The views as their photos lie on the disk, and their cameras in the world to be written."""
-    views = [half_turned(view) if view.turned else view for view in capture.views]
+    views = [turned_view(view, -view.turns) for view in capture.views]
     scale = capture.scale
     return [(v, v.camera.transformed(np.eye(3), ASIDE / scale, 1 / scale)) for v in views]
 
@@ -164,7 +193,7 @@ def _frame(view: View, camera: Camera) -> dict[str, object]:
     if k[0, 1]:
         raise _cannot(view, "nerfstudio's layout has no skewed pixels")
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = camera.rotation.T @ _FLIP, camera.centre
+    pose[:3, :3], pose[:3, 3] = camera.rotation.T @ FLIP, camera.centre
     intrinsics = (camera.width, camera.height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     return {
         "transform_matrix": pose.tolist(),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelsplat.capture.crop import _cut
-from labelsplat.capture.images import Crop, load_photo, prepare, uncropped, undistort
+from labelsplat.capture.images import Crop, load_photo, prepare, square_crop, undistort
 from labelsplat.capture.views import Capture, View
 
 
@@ -24,7 +24,7 @@ def enlarged(capture: Capture, view: View, crop: Crop, size: int) -> np.ndarray:
     Raises:
         CaptureError: the photo cannot be read.
     """
-    if crop == uncropped(view.camera, crop.size):
+    if crop == square_crop(crop.width, crop.height, crop.size):
         return prepare(replace(capture, views=(view,)), size).images[0]
     by = size / crop.size
     larger = Crop(

@@ -272,14 +272,16 @@ def _way(
     shape: tuple[int, int], view: View, crop: Crop, file: Path
 ) -> Callable[[np.ndarray], np.ndarray]:
     """How a map ``[H, W]`` float32 of the photo as taken becomes one of the working square."""
-    (height, width), camera = shape, view.camera
+    (height, width), camera, full = shape, view.camera, view.size_as_taken
     # A smaller mask keeps the photo's shape up to a whole number of pixels.
-    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
+    if abs(width * full[1] - height * full[0]) > max(full):
         raise LabelsplatError(
-            f"the mask is {width} x {height}, its photo {camera.width} x {camera.height}",
+            f"the mask is {width} x {height}, its photo {full[0]} x {full[1]}",
             where=file,
             remedy="Predict on the whole photo, not on a crop",
         )
+    if view.turns % 2:
+        height, width = width, height
     maps = None
     if view.distortion is not None:
         maps = undistortion_maps(replace(view, camera=camera.resized(width, height)))[:2]
@@ -295,7 +297,7 @@ def _way(
 
     def carry(mask: np.ndarray) -> np.ndarray:
         if view.turned:
-            mask = np.ascontiguousarray(mask[::-1, ::-1])
+            mask = np.ascontiguousarray(np.rot90(mask, view.turns))
         if maps is not None:
             mask = cv2.remap(mask, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.resize(mask, inner, interpolation=method)

@@ -22,7 +22,8 @@ from labelsplat.capture import (
     estimate_frame,
     frame_facts,
     frame_of_facts,
-    read_frame,
+    known_frame,
+    scaled_by_landmarks,
 )
 from labelsplat.labels import CELEBAMASK, Vocabulary
 
@@ -30,7 +31,7 @@ FRAMES = "frames.json"
 """In a round's folder of predictions: ``{subject: facts}``."""
 
 MODES = ("auto", "given", "estimate", "none")
-"""What ``predict.head_frame`` may say: the capture's own frame, else the user's, else an estimate;
+"""What ``predict.head_frame`` may say: the user's frame, else the capture's own, else an estimate;
 the user's alone; an estimate whatever is known; no frame, so that all views count the same."""
 
 OWN, NO_FRAME = {"method": "own"}, {"method": "none"}
@@ -60,19 +61,21 @@ def choose_frame(
         raise ParameterError(
             f"unknown mode {mode!r}", where="predict.head_frame", remedy=f"One of {MODES}"
         )
-    path = capture.root / FRAME_FILE
     if mode == "none":
         return dict(NO_FRAME)
-    if mode == "auto" and capture.frame == "head":
-        return dict(OWN)
-    if mode == "given" or (mode == "auto" and path.is_file()):
-        if not path.is_file():
-            raise CaptureError(
-                "the head frame is to be given, but there is no such file",
-                where=path,
-                remedy="Write it, or set predict.head_frame: auto",
-            )
-        return frame_facts(read_frame(path))
+    path = capture.root / FRAME_FILE
+    if mode == "given" and not path.is_file():
+        raise CaptureError(
+            "the head frame is to be given, but there is no such file",
+            where=path,
+            remedy="Write it, or set predict.head_frame: auto",
+        )
+    frame = None if mode == "estimate" else known_frame(capture)
+    if frame is not None:
+        if frame.method == "own":
+            return dict(OWN)
+        frame = scaled_by_landmarks(frame, probabilities, photos.cameras, photos.valid, vocabulary)
+        return frame_facts(frame)
     frame = estimate_frame(probabilities, photos.cameras, photos.valid, vocabulary)
     return frame_facts(frame)
 

@@ -14,7 +14,7 @@ def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
     """A mask of the undistorted photo, bent and turned to fit the photo as it was taken.
 
     Args:
-        mask: ``[H, W]`` uint8, of the photo's size.
+        mask: ``[H, W]`` uint8, of the size of the photo as turned.
         view: gives intrinsics and distortion.
         outside: value where the undistorted photo has no such pixel.
     """
@@ -28,7 +28,7 @@ def as_taken(mask: np.ndarray, view: View, outside: int) -> np.ndarray:
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=outside,
         )
-    return np.ascontiguousarray(mask[::-1, ::-1]) if view.turned else mask
+    return np.ascontiguousarray(np.rot90(mask, -view.turns)) if view.turned else mask
 
 
 def write_grey(path: Path, values: np.ndarray) -> None:
