@@ -95,8 +95,8 @@ def test_views_without_a_head_have_no_likeness(head):
     assert 0 < one.ssim < 1
 
 
-def blank(images):
-    return np.zeros(images.shape[:3], np.uint8)
+def blank(photos):
+    return np.zeros(photos.images.shape[:3], np.uint8)
 
 
 def test_a_mean_of_zero_decibels_is_a_mean(head):
