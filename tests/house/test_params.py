@@ -89,7 +89,9 @@ def test_missing_key_is_named_with_its_default(values: dict):
         ("capture", "subjects", [[1]], "a list"),
         ("capture", "subjects", [7], 'Quote it: "7", as listed, e.g. "1/1_neutral"'),
         ("capture", "heldout_views", 9, "from 0 to 8"),
-        ("parser", "coarse_share", 1.5, "from 0 to 1"),
+        ("parser", "coarse_share", 1, "from 0 to 0.99"),
+        ("parser", "batch", 1, "at least 2"),
+        ("capture", "rig", "dome", "few, ring, phone, sparse"),
         ("fit", "hull_tolerance", 1.01, "from 0 to 1"),
         ("refine", "background_damping", 2, "from 0 to 1"),
         ("refine", "gate", 1.1, "from 0 to 1"),
@@ -253,7 +255,7 @@ def test_paper_profile_is_the_papers_scale():
 def test_unknown_profile_names_the_nearest():
     with pytest.raises(ParameterError, match=r"Did you mean quick\?"):
         params.profile_text("quik")
-    with pytest.raises(ParameterError, match=r"default\|paper\|quick"):
+    with pytest.raises(ParameterError, match=r"default\|hard\|paper\|quick"):
         params.profile_text("")
 
 

@@ -107,7 +107,7 @@ def test_stages_two_to_seven_run_on_them(line: Layout):
     predict_round(line, "r1", "models/baseline", size=SIZE, flip=True, device="cpu")
     frame = round_frame(line, "r1", "1/1_neutral")
     assert frame.method in ("landmarks", "cameras") and 0 <= frame.confidence <= 1
-    fit_round(line, "r1", FIT, device="cpu", **shared)
+    fit_round(line, "r1", FIT, REFINE.votes(), device="cpu", **shared)
     (head,), _ = refine_round(line, "r1", "r1", REFINE, **shared)
     assert (head.photos.angles is not None) == frame.usable
     finetune_round(line, "r1", ARMS, FINETUNE, device="cpu", **shared)

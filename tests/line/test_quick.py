@@ -238,7 +238,8 @@ def test_arms_are_scored_in_every_stratum(embedded: Run):
 
 def test_hard_heads_are_scored_by_themselves(embedded: Run, foreign: Run):
     hard = embedded.evaluate["hard"]
-    assert hard["test"]["all"] and hard["test"] != embedded.evaluate["test"]
+    assert hard["test"]["identities"] == SMALLER["capture"]["hard_identities"]
+    assert hard["test"]["views"] != embedded.evaluate["test"]["views"]
     assert hard["arms"].keys() == set(ARMS)
     assert all(0 <= arm["extreme"]["miou"] <= 1 for arm in hard["arms"].values())
     assert not all_values(foreign.evaluate["hard"]["arms"], lambda leaf: leaf is not None)

@@ -223,7 +223,7 @@ def test_missed_bars_and_losses_are_told(layout, sample):
     assert "“extreme poses”: the gain of +.050 is not secured" in told
     assert "Standard poses lose .115" in told
     assert "novel views add nothing at extreme poses (−.015)" in told
-    assert "4 of 11 missed" in text_of(front_page(layout))
+    assert "4 of 12 missed" in text_of(front_page(layout))
 
 
 @pytest.mark.parametrize("change, told", [(-0.0004, False), (-0.0006, True), (0.01, False)])
@@ -239,6 +239,20 @@ def test_worse_labels_are_told_if_the_third_digit_shows_it(layout, sample, chang
 
 def test_good_metrics_clear_every_bar(layout):
     assert [gate.name for gate in gates(metrics_of(layout)) if not gate.met] == []
+
+
+def test_hard_heads_have_a_table_of_their_own(layout, sample):
+    assert "hard to see" not in text_of(front_page(layout))
+    table = sample.evaluation()
+    table["hard"] = sample.evaluation()
+    for stratum in table["hard"]["arms"]["refined"].values():
+        stratum["miou"] = 0.123
+    write_json(layout.metrics / "evaluate.json", table)
+    metrics = metrics_of(layout)
+    assert metrics.hard().arm("refined", "extreme").value == 0.123
+    assert metrics.arm("refined", "extreme").value != 0.123
+    page = text_of(front_page(layout))
+    assert "heads that are hard to see" in page and page.count(".123") == 7
 
 
 def test_chapters_link_to_pages_that_are_there(layout):
