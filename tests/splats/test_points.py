@@ -36,7 +36,8 @@ def test_points_of_the_room_are_left_out(photos, prepared):
 def test_a_fit_starts_there(fit, photos, prepared):
     start = points_of_fit(prepared, photos[1], POINTS)
     found = fit(photos, replace(POINTS, gaussians=300, iterations=1), points=start)
-    distance = np.linalg.norm(found.gaussians.means[:, None] - start[None], axis=-1).min(1)
+    means = found.gaussians.means.numpy()
+    distance = np.linalg.norm(means[:, None] - start[None], axis=-1).min(1)
     assert np.median(distance) < 0.02
     assert points_of_fit(prepared, photos[1], FitSettings()) is None
 
