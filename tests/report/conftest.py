@@ -1,16 +1,21 @@
-"""A project with made-up metrics, as the line would leave them."""
+"""A project with made-up metrics, as the line would leave them; painted photos and their parser."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from labelsplat.base.files import write_json
 from labelsplat.base.layout import Layout
 from labelsplat.labels.vocabulary import CELEBAMASK
+from labelsplat.parsing import register, save_checkpoint
 
 REPO = Path(__file__).resolve().parents[2]
 STRATA = ("extreme", "yaw60", "pitch30", "middle", "standard", "behind", "all")
@@ -110,3 +115,47 @@ def sample() -> SimpleNamespace:
 @pytest.fixture
 def layout(tmp_path) -> Layout:
     return make_project(tmp_path / "project")
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestConfig:
+    classes: int = 19
+    size: int = 0
+
+
+class Nearest(nn.Module):
+    """Labels pixels by the nearest of a few colours."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.colours = nn.Parameter(torch.full((config.classes, 3), 9.0))
+
+    def forward(self, images):
+        difference = images[:, None] - self.colours[None, :, :, None, None]
+        return -40 * difference.square().sum(2)
+
+
+def painted_photo(labels, colours):
+    """The picture of label maps in colours by class."""
+    table = np.zeros((256, 3), np.uint8)
+    for index, colour in colours.items():
+        table[index] = colour
+    return table[labels]
+
+
+def painted_parser(path, colours, size=0):
+    """Write a parser that knows the colours; its file."""
+    register("nearest-of-colours", NearestConfig, Nearest)
+    net = Nearest(NearestConfig(size=size))
+    with torch.no_grad():
+        for index, colour in colours.items():
+            net.colours[index] = torch.tensor(colour) / 255
+    save_checkpoint(path, net)
+    return path
+
+
+@pytest.fixture(scope="session")
+def painted() -> SimpleNamespace:
+    """Photos painted in colours by class, and parsers that tell these apart."""
+    return SimpleNamespace(photo=painted_photo, parser=painted_parser)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from labelsplat.__main__ import main
 from labelsplat.base import LabelsplatError
 from labelsplat.capture import orbit_camera, write_facescape
 from labelsplat.labels import CELEBAMASK, IGNORE, read_label_map
-from labelsplat.parsing import load_parser, load_predictions, register, save_checkpoint
+from labelsplat.parsing import load_parser, load_predictions
 from labelsplat.report import predict_folder
 from labelsplat.report.params import default_params
 from labelsplat.report.predict_folder import predict_capture
@@ -23,28 +20,6 @@ from labelsplat.report.predict_folder import predict_capture
 HAIR, SKIN = CELEBAMASK.index("hair"), CELEBAMASK.index("skin")
 COLOURS = {0: (40, 60, 160), SKIN: (220, 170, 140), HAIR: (60, 180, 80)}
 DISTORTION = (-0.2, 0.05, 0.0, 0.0, 0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class NearestConfig:
-    classes: int = 19
-    size: int = 0
-
-
-class Nearest(nn.Module):
-    """Labels pixels by the nearest of three colours."""
-
-    def __init__(self, config):
-        super().__init__()
-        self.config = config
-        self.colours = nn.Parameter(torch.full((config.classes, 3), 9.0))
-        with torch.no_grad():
-            for index, colour in COLOURS.items():
-                self.colours[index] = torch.tensor(colour) / 255
-
-    def forward(self, images):
-        difference = images[:, None] - self.colours[None, :, :, None, None]
-        return -40 * difference.square().sum(2)
 
 
 def true_labels(index, height, width):
@@ -56,19 +31,12 @@ def true_labels(index, height, width):
     return out
 
 
-def photo(labels):
-    table = np.zeros((256, 3), np.uint8)
-    for index, colour in COLOURS.items():
-        table[index] = colour
-    return table[labels]
-
-
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory):
+def capture(painted, tmp_path_factory):
     """Six photos of 80 x 64 pixels, the last one distorted."""
     root = tmp_path_factory.mktemp("capture")
     rig = [orbit_camera(yaw, 0, 1.15, 16.5, 80).padded(0, -8, 80, 64) for yaw in range(-50, 60, 20)]
-    images = [photo(true_labels(i, 64, 80)) for i in range(len(rig))]
+    images = [painted.photo(true_labels(i, 64, 80), COLOURS) for i in range(len(rig))]
     names = [str(i) for i in range(len(rig))]
     write_facescape(root, "7/1_neutral", names, images, rig)
     file = root / "7/1_neutral/params.json"
@@ -79,11 +47,9 @@ def capture(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory):
-    register("nearest-of-three-colours", NearestConfig, Nearest)
+def parser(painted, tmp_path_factory):
     path = tmp_path_factory.mktemp("parser") / "nearest.safetensors"
-    save_checkpoint(path, Nearest(NearestConfig(size=80)))
-    return path
+    return painted.parser(path, COLOURS, size=80)
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,12 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from labelsplat.base.errors import LabelsplatError
 from labelsplat.capture import View, open_capture, orbit_camera, undistort, write_facescape
 from labelsplat.labels import CELEBAMASK, IGNORE, read_label_map
-from labelsplat.parsing import export_onnx, load_parser, register, save_checkpoint
+from labelsplat.parsing import export_onnx, load_parser
 from labelsplat.report import refine_page
 from labelsplat.report.html import loaded_addresses
 from labelsplat.report.params import default_params
@@ -26,27 +24,6 @@ RADIUS = 0.1  # metres
 POSES = [(-60, 0), (-35, 15), (-12, -10), (0, 5), (15, -5), (40, 12), (65, 0), (0, 35)]
 SKIN, NOSE = CELEBAMASK.index("skin"), CELEBAMASK.index("nose")
 COLOURS = {0: (40, 60, 160), SKIN: (220, 170, 140), NOSE: (60, 180, 80)}
-
-
-@dataclasses.dataclass(frozen=True)
-class ColourConfig:
-    classes: int = 19
-
-
-class ColourParser(nn.Module):
-    """Labels pixels by the nearest of three colours."""
-
-    def __init__(self, config):
-        super().__init__()
-        self.config = config
-        self.colours = nn.Parameter(torch.full((config.classes, 3), 9.0))
-        with torch.no_grad():
-            for index, colour in COLOURS.items():
-                self.colours[index] = torch.tensor(colour) / 255
-
-    def forward(self, images):
-        difference = images[:, None] - self.colours[None, :, :, None, None]
-        return -40 * difference.square().sum(2)
 
 
 def true_labels(camera):
@@ -62,34 +39,25 @@ def true_labels(camera):
     return np.where(inside > 0, labels, 0).astype(np.uint8)
 
 
-def photo(labels):
-    table = np.zeros((256, 3), np.uint8)
-    for index, colour in COLOURS.items():
-        table[index] = colour
-    return table[labels]
-
-
 def cameras(width, height):
     square = [orbit_camera(*pose, 1.15, 16.5, width) for pose in POSES]
     return [c.padded(0, (height - width) // 2, width, height) for c in square]
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory):
+def capture(painted, tmp_path_factory):
     """A FaceScape tree of 8 photos, 80 x 64 pixels."""
     root = tmp_path_factory.mktemp("capture")
     rig = cameras(80, 64)
-    images = [photo(true_labels(camera)) for camera in rig]
+    images = [painted.photo(true_labels(camera), COLOURS) for camera in rig]
     write_facescape(root, "7/1_neutral", [str(i) for i in range(len(rig))], images, rig)
     return root
 
 
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory):
-    register("colours-of-a-ball", ColourConfig, ColourParser)
+def parser(painted, tmp_path_factory):
     path = tmp_path_factory.mktemp("parser") / "ball.safetensors"
-    save_checkpoint(path, ColourParser(ColourConfig()))
-    return path
+    return painted.parser(path, COLOURS)
 
 
 @pytest.fixture(scope="module")
