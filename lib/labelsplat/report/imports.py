@@ -21,6 +21,7 @@ ORDER = (
     "splats",
     "refine",
     "evaluate",
+    "study",
     "experiments",
     "report",
 )

@@ -1,0 +1,77 @@
+"""The key of an item package: what each blinded name stands for. It stays with the analyst.
+
+A CSV file with one row an item. Of ``acr`` items the columns ``other_*`` are empty; of ``pairs``
+items they describe the right one, the plain columns the left one.
+
+============================  ==================================================================
+``study, item``               as in the package
+``kind``                      ``item``, ``absurd`` (a label map that cannot be right), ``repeat``
+                              (an item that the rater has seen before) or ``practice``
+``image``                     which photo, blinded; the factor "image" of every model
+``subject, view, stratum``    whose face, which photo, how it is posed
+``method, miou``              whose label map (:data:`METHODS`); its mIoU on this photo, if known
+``other_method, other_miou``  likewise
+``repeat_of``                 the item that a ``repeat`` shows once more
+============================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from labelsplat.base import LabelsplatError, atomic_path
+
+METHODS = ("baseline", "self_training", "refined", "oracle", "reference")
+"""What is rated: arms by the names that ``evaluate.json`` gives them, and the true label map."""
+
+KINDS = ("item", "absurd", "repeat", "practice")
+"""Only ``item`` rows are scored; ``absurd`` and ``repeat`` check attention."""
+
+COLUMNS = (
+    "study", "item", "kind", "image", "subject", "view", "stratum", "method", "miou",
+    "other_method", "other_miou", "repeat_of",
+)  # fmt: skip
+
+_NUMBERS = ("miou", "other_miou")
+
+
+def write_key(path: str | Path, key: pd.DataFrame) -> None:
+    """Write a key with the columns :data:`COLUMNS`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        key[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_key(path: str | Path) -> pd.DataFrame:
+    """The key, one row an item, columns :data:`COLUMNS`; texts, with "" where there is nothing.
+
+    Raises:
+        LabelsplatError: no such file, missing columns, an unknown kind or method, two rows of one
+            item, or several studies; names the file.
+    """
+    path = Path(path)
+    try:
+        key = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise LabelsplatError(
+            f"the key cannot be read ({error})", where=path, remedy="Run `make repro`"
+        ) from None
+    missing = [name for name in COLUMNS if name not in key]
+    if missing:
+        raise LabelsplatError(f"no column {missing[0]!r}", where=path)
+    methods = set(key["method"]) | (set(key["other_method"]) - {""})
+    for what, wrong in (
+        ("kind", set(key["kind"]) - set(KINDS)),
+        ("method", methods - set(METHODS)),
+    ):
+        if wrong:
+            raise LabelsplatError(f"unknown {what} {sorted(wrong)[0]!r}", where=path)
+    if key["item"].duplicated().any():
+        twice = key["item"][key["item"].duplicated()].iloc[0]
+        raise LabelsplatError(f"item {twice!r} stands there twice", where=path)
+    if key["study"].nunique() != 1:
+        raise LabelsplatError("the key of exactly one study was expected", where=path)
+    for name in _NUMBERS:
+        key[name] = pd.to_numeric(key[name], errors="coerce")
+    return key[list(COLUMNS)]
