@@ -4,6 +4,7 @@
 
     data/     capture  standard/{photos,labels}          read by the stages that train and refine
               truth  heldout/{photos,truth}  test/{photos,truth,hard}  tune   read by evaluation
+              judged                                  what people rate, written by evaluation
               experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
@@ -167,6 +168,11 @@ class Layout:
     def hard_truth(self) -> Path:
         """Truth of these."""
         return self.test / "hard" / "truth"
+
+    @property
+    def judged(self) -> Path:
+        """Test photos with every arm's label maps and the true ones, for people to judge."""
+        return self.data / "judged"
 
     @property
     def tune(self) -> Path:
