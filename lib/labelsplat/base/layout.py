@@ -7,6 +7,7 @@
               experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
+              judged  study/{package,key.csv,plan.json}
     reports/  index.html  html/  metrics/  figures/  tables/  timing/  failed/
 
 A notebook says ``layout = Layout.find()`` and runs as well from Jupyter, in any working directory,
@@ -225,6 +226,33 @@ class Layout:
     def auxiliary(self, round_name: str) -> Path:
         """The training set that refinement makes: images, index PNGs, confidence."""
         return self.work / round_name / "auxiliary"
+
+    # -- the human study ---------------------------------------------------------------------
+
+    @property
+    def judged(self) -> Path:
+        """Photos, label maps of every method and their scores: from evaluation to the study."""
+        return self.work / "judged"
+
+    @property
+    def study(self) -> Path:
+        """What is prepared for the study."""
+        return self.work / "study"
+
+    @property
+    def study_package(self) -> Path:
+        """All that raters see, under blinded names: the folder that travels."""
+        return self.study / "package"
+
+    @property
+    def study_key(self) -> Path:
+        """What the names stand for; stays here."""
+        return self.study / "key.csv"
+
+    @property
+    def study_plan(self) -> Path:
+        """Seed, settings and numbers of the study; stays here."""
+        return self.study / "plan.json"
 
     # -- reports -----------------------------------------------------------------------------
 
