@@ -15,6 +15,7 @@ as the masks of a method called ``reference``, where there are any.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from labelsplat.base import LabelsplatError, read_json
-from labelsplat.labels import STRATA, Vocabulary, read_label_map
+from labelsplat.labels import STRATA, VOCABULARIES, Vocabulary, read_label_map
 from labelsplat.study.key import METHODS
 
 FORMAT = 1
@@ -171,6 +172,9 @@ def _vocabulary(value: dict) -> Vocabulary:
         raise ValueError(f"{len(classes)} classes and {len(palette)} colours")
     if not all(0 <= level <= 255 for colour in palette for level in colour):
         raise ValueError("a colour outside 0 to 255")
+    known = VOCABULARIES.get(str(value["vocabulary"]))
+    if known is not None and known.classes == classes:
+        return dataclasses.replace(known, palette=palette)
     return Vocabulary(str(value["vocabulary"]), classes, palette)
 
 

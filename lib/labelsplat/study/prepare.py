@@ -1,8 +1,14 @@
-"""Preparation: photos are chosen, orders made, and the item package written beside its key."""
+"""Preparation: photos are chosen, orders made, and the item package written beside its key.
+
+An absurd label map is scored like any other, against the reference; without a reference it stands
+in the key as worthless, with 0. So of a pair the absurd one is the one that scores less, or the one
+that has a score at all.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -13,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from labelsplat.base import ParameterError, atomic_dir, write_json
+from labelsplat.labels import confusion, scores
 from labelsplat.study.design import GAP, Screen, make_orders
 from labelsplat.study.judged import Judged, contents_digest, read_judged
 from labelsplat.study.key import COLUMNS, write_key
@@ -32,13 +39,13 @@ NAME_LENGTH = 10
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A screen with its pictures; ``scrambled``: whether the first map is an absurd one."""
+    """A screen with its photo, its label maps, and their scores; ``names``: of its files."""
 
     screen: Screen
     row: pd.Series
     photo: np.ndarray
     maps: tuple[np.ndarray, ...]
-    scrambled: bool
+    mious: tuple[float, ...]
     names: list[str] = field(default_factory=list)
 
 
@@ -145,18 +152,20 @@ def _limited(settings: StudySettings, images: int, methods: int, notes: list[str
 def _absurd_screens(
     settings: StudySettings, images: int, methods: int, seed: int
 ) -> tuple[Screen, ...]:
-    """Photos of the checks are drawn; of pairs, the left label map is the absurd one."""
+    """Photos of the checks are drawn; of pairs, one label map is absurd, left and right in turn."""
     rng = np.random.default_rng([*b"absurd", seed])
     # One of each stretch of the list, which is ordered by stratum.
     ends = [images * j // max(settings.absurd, 1) for j in range(settings.absurd + 1)]
     chosen = [rng.integers(low, high) for low, high in itertools.pairwise(ends)]
-    sound = (methods - 1,) if settings.design == "pairs" else ()
-    # The other one is another method's: "absurd against sound" is all that the pair asks.
-    sources = [j % (methods - len(sound)) for j in range(settings.absurd)]
-    return tuple(
-        Screen("absurd", int(image), (source, *sound))
-        for image, source in zip(chosen, sources, strict=True)
-    )
+    out = []
+    for j, image in enumerate(chosen):
+        shown: tuple[int, ...] = (j % methods,)
+        if settings.design == "pairs":
+            # The other one is the last method's: nothing but attention is asked for.
+            shown = (j % (methods - 1), methods - 1)
+            shown = shown[::-1] if j % 2 else shown
+        out.append(Screen("absurd", int(image), shown))
+    return tuple(out)
 
 
 def _practice_screens(count: int, first: int, methods: int, design: str) -> list[Screen]:
@@ -180,26 +189,29 @@ def _show(
     first = len(selection.images)
     practice = _practice_screens(len(selection.practice), first, len(judged.methods), design)
     photos = [judged.photo(row.subject, row.view) for row in images.itertuples()]
-    maps: dict[tuple[int, int], np.ndarray] = {}
+
+    @functools.cache
+    def mask(image: int, method: str) -> np.ndarray:
+        return judged.mask(method, images["subject"].iloc[image], images["view"].iloc[image])
+
+    def absurd(image: int, method: str) -> tuple[np.ndarray, float]:
+        rng = np.random.default_rng([*b"scramble", seed, image])
+        labels = absurd_map(mask(_stranger(images, image, seed), method), rng)
+        if not judged.reference:
+            return labels, 0.0
+        matrix = confusion(labels, mask(image, "reference"), len(judged.vocabulary))
+        return labels, scores(matrix, judged.vocabulary).miou
+
     out = {}
     for screen in sorted({screen for order in orders for screen in order} | set(practice)):
-        scrambled = screen.kind == "absurd" or (
-            screen.kind == "practice" and (screen.image - first) % 3 == 1
-        )
-        shown = []
-        for side, method in enumerate(screen.methods):
-            wrong = scrambled and side == 0
-            image = _stranger(images, screen.image, seed) if wrong else screen.image
-            if (image, method) not in maps:
-                row = images.iloc[image]
-                maps[image, method] = judged.mask(
-                    judged.methods[method], row["subject"], row["view"]
-                )
-            labels = maps[image, method]
-            rng = np.random.default_rng([*b"scramble", seed, screen.image])
-            shown.append(absurd_map(labels, rng) if wrong else labels)
         row = images.iloc[screen.image]
-        out[screen] = _Shown(screen, row, photos[screen.image], tuple(shown), scrambled)
+        names = [judged.methods[method] for method in screen.methods]
+        pictures = [(mask(screen.image, m), judged.miou(row.subject, row.view, m)) for m in names]
+        if screen.kind == "absurd" or screen in practice[1::3]:
+            wrong = 0 if design == "acr" else names.index(min(names, key=judged.methods.index))
+            pictures[wrong] = absurd(screen.image, names[wrong])
+        maps, mious = zip(*pictures, strict=True)
+        out[screen] = _Shown(screen, row, photos[screen.image], maps, mious)
     return out
 
 
@@ -250,11 +262,6 @@ def _key(
     for screen, entry in shown.items():
         subject, view = entry.row["subject"], entry.row["view"]
         names = [judged.methods[m] for m in screen.methods]
-        # A label map of another photo has no score on this one.
-        scores = [
-            float("nan") if entry.scrambled and side == 0 else judged.miou(subject, view, name)
-            for side, name in enumerate(names)
-        ]
         original = Screen("item", screen.image, screen.methods)
         rows.append(
             {
@@ -266,9 +273,9 @@ def _key(
                 "view": view,
                 "stratum": entry.row["stratum"],
                 "method": names[0],
-                "miou": scores[0],
+                "miou": entry.mious[0],
                 "other_method": names[1] if len(names) > 1 else "",
-                "other_miou": scores[1] if len(names) > 1 else float("nan"),
+                "other_miou": entry.mious[1] if len(names) > 1 else float("nan"),
                 "repeat_of": ids[original] if screen.kind == "repeat" else "",
             }
         )
@@ -295,7 +302,9 @@ def _pictures(
             entry.names.append(name)
             plain[name] = (png, is_mask)
     # Photos are as long as they are: which photo it is, everybody sees.
-    length = max(len(png) for png, is_mask in plain.values() if is_mask) + ROOM
+    longest = max(len(png) for png, is_mask in plain.values() if is_mask)
+    # Some room for the longest, too: no two files are alike then.
+    length = longest + ROOM + 16
     return {
         name: filled_up(png, length, rng) if is_mask else png
         for name, (png, is_mask) in plain.items()

@@ -1,0 +1,532 @@
+"""From judged pictures to a blinded package: nothing in it tells a method, all of it can be told
+by the key."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from labelsplat.base import LabelsplatError, ParameterError
+from labelsplat.base.layout import Layout
+from labelsplat.labels import CELEBAMASK, IGNORE, write_label_map
+from labelsplat.study import overlay
+from labelsplat.study.judged import read_judged
+from labelsplat.study.key import METHODS, read_key
+from labelsplat.study.package import read_package
+from labelsplat.study.plan import people_table, selection_table, session_table
+from labelsplat.study.prepare import StudySettings, prepare_study
+from labelsplat.viz import study_prepare
+
+LIB = Path(__file__).resolve().parents[2] / "lib"
+SIZE = 24
+STRATA = {"standard": 2, "middle": 2, "extreme": 2, "behind": 1}
+
+
+def made_up_map(person: int, view: int, wrong: float) -> np.ndarray:
+    """``[SIZE, SIZE]`` uint8: hair over skin over clothes, a nose; a share of it noise."""
+    rng = np.random.default_rng([person, view, int(100 * wrong)])
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    labels[3:8, 6:18], labels[8:18, 6:18], labels[18:, 4:20] = 17, 1, 16
+    labels[11:14, 11:13] = 10
+    labels[9, 7 + view : 9 + view] = 4
+    noise = rng.random(labels.shape) < wrong
+    labels[noise] = rng.integers(0, 19, noise.sum())
+    labels[0, 0] = IGNORE if wrong else 0
+    return labels
+
+
+def write_judged(root: Path, *, people: int = 9, truth: bool = True, poses: bool = True) -> Path:
+    """A folder as the evaluate stage writes it; pictures mean nothing."""
+    wrong = dict(zip(METHODS, (0.3, 0.2, 0.1, 0.05, 0.0), strict=True))
+    if not truth:
+        wrong = {m: wrong[m] for m in ("baseline", "self_training", "refined")}
+    images, scores = [], []
+    strata = [name for name, count in STRATA.items() for _ in range(count)]
+    for person, (view, stratum) in itertools.product(range(people), enumerate(strata)):
+        subject = f"{301 + person}/1_neutral"
+        images.append((subject, view, 301 + person, "", "", stratum if poses else ""))
+        photo = np.random.default_rng([person, view]).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+        path = root / "photos" / subject / f"{view}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo).save(path)
+        for method, share in wrong.items():
+            write_label_map(
+                root / "masks" / method / subject / f"{view}.png",
+                made_up_map(person, view, share),
+                CELEBAMASK,
+            )
+            if truth:
+                scores.append((subject, view, method, round(1 - share, 3)))
+    names = ["subject", "view", "identity", "yaw", "pitch", "stratum"]
+    pd.DataFrame(images, columns=names).to_csv(root / "images.csv", index=False)
+    names = ["subject", "view", "method", "miou"]
+    pd.DataFrame(scores, columns=names).to_csv(root / "scores.csv", index=False)
+    about = {
+        "format": 1, "set": "test" if truth else "capture", "unseen": truth, "reference": truth,
+        "vocabulary": CELEBAMASK.name, "classes": CELEBAMASK.classes,
+        "palette": CELEBAMASK.palette, "methods": list(wrong),
+    }  # fmt: skip
+    (root / "judged.json").write_text(json.dumps(about), encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory) -> Path:
+    return write_judged(tmp_path_factory.mktemp("judged"))
+
+
+@pytest.fixture
+def spoilt(judged: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(judged, tmp_path / "spoilt"))
+
+
+SMALL = StudySettings(images=12, orders=10, absurd=2, repeats=2)
+
+
+def prepare(judged: Path, folder: Path, settings: StudySettings = SMALL, seed: int = 0):
+    return prepare_study(judged, folder / "package", folder / "key.csv", settings, seed=seed)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module", params=["acr", "pairs"])
+def made(request, judged: Path, tmp_path_factory):
+    """(plan, package, key, folder) of a small study."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = StudySettings(
+        design=request.param, images=12, orders=20, absurd=3, repeats=2, pairs_per_image=5
+    )
+    plan = prepare(judged, folder, settings)
+    return plan, read_package(folder / "package"), read_key(folder / "key.csv"), folder
+
+
+# -- the package and its key ---------------------------------------------------------------------
+
+
+def test_package_and_key_name_the_same_items_and_nothing_is_left_over(made):
+    plan, package, key, folder = made
+    assert set(package.items) == set(key["item"]) and len(key) == len(package.items)
+    assert set(key["study"]) == {package.study} == {plan.study}
+    assert set().union(*package.orders, package.practice) == set(package.items)
+    used = {name for item in package.items.values() for name in (item.photo, *item.masks)}
+    assert used == {f"images/{p.name}" for p in (folder / "package" / "images").iterdir()}
+    assert sum(1 + len(item.masks) for item in package.items.values()) == len(used)  # own files
+
+
+def test_pictures_are_those_that_the_key_says(made, judged: Path):
+    _, package, key, _ = made
+    source = read_judged(judged)
+    for row in key[key["kind"].isin(["item", "repeat"])].itertuples():
+        photo, masks = overlay.screen_pictures(package, row.item)
+        assert (photo == source.photo(row.subject, row.view)).all()
+        for method, shown in zip((row.method, row.other_method), masks, strict=False):
+            labels = source.mask(method, row.subject, row.view)
+            assert (shown == overlay.label_picture(labels)).all()
+        assert row.miou == source.miou(row.subject, row.view, row.method)
+
+
+def test_nothing_in_the_package_tells_a_method(made):
+    _, package, key, folder = made
+    text = (folder / "package" / "manifest.json").read_text(encoding="utf-8")
+    words = {*METHODS, "absurd", "repeat", "neutral", "stratum", "extreme", "miou", "seed"}
+    assert not [word for word in words if word in text]
+    masks = [name for item in package.items.values() for name in item.masks]
+    assert len({(package.root / name).stat().st_size for name in masks}) == 1
+    digests = {hashlib.sha256((package.root / name).read_bytes()).hexdigest() for name in masks}
+    assert len(digests) == len(masks)  # not even that two show the same
+    for name in {n for item in package.items.values() for n in (item.photo, *item.masks)}:
+        with Image.open(package.root / name) as image:
+            image.load()
+            assert image.info == {} and not getattr(image, "text", {}), name
+    names = {*package.items, *key["image"], *(Path(n).stem for n in masks), package.study}
+    assert all(len(name) == 10 and name.isalnum() and name == name.lower() for name in names)
+    assert list(package.items) == sorted(package.items)
+
+
+def test_names_do_not_follow_the_methods(made):
+    """Sorted by name, methods come in no order: neither in runs nor at one end."""
+    _, _, key, _ = made
+    rows = key[key["kind"] == "item"].sort_values("item")
+    half = len(rows) // 2
+    for method in METHODS:
+        share = (rows["method"][:half] == method).mean()
+        assert 0.05 < share < 0.4, method
+
+
+def test_each_rater_sees_each_photo_with_each_method_once(made):
+    plan, package, key, _ = made
+    facts = key.set_index("item")
+    for order in package.orders:
+        rows = facts.loc[list(order)]
+        scored = rows[rows["kind"] == "item"]
+        if package.design == "acr":
+            assert len(scored) == 12 * 5
+            assert not scored.duplicated(["image", "method"]).any()
+        else:
+            pairs = [(r.image, frozenset((r.method, r.other_method))) for r in scored.itertuples()]
+            assert len(pairs) == 12 * 5 == len(set(pairs))
+        assert len(scored) == plan.ratings and len(order) == plan.screens
+        assert (rows["kind"] == "absurd").sum() == 3 and (rows["kind"] == "repeat").sum() == 2
+        for row in rows[rows["kind"] == "repeat"].itertuples():
+            first = facts.loc[row.repeat_of]
+            assert (first["image"], first["method"]) == (row.image, row.method)
+            assert first["other_method"] == row.other_method
+            assert order.index(row.Index) - order.index(row.repeat_of) >= 20
+
+
+def test_absurd_maps_are_somebody_elses_and_score_next_to_nothing(made):
+    _, package, key, _ = made
+    absurd = key[key["kind"] == "absurd"]
+    assert len(absurd) == 3
+    for row in absurd.itertuples():
+        scores = [row.miou, row.other_miou][: len(package.items[row.item].masks)]
+        assert min(scores) < 0.15
+        if package.design == "pairs":
+            assert max(scores) == 1.0 and "reference" in (row.method, row.other_method)
+    if package.design == "pairs":  # on either side
+        assert 0 < (absurd["miou"] < absurd["other_miou"]).sum() < 3
+
+
+def test_practice_is_of_somebody_else_and_spans_the_scale(made):
+    _, package, key, _ = made
+    rows = key.set_index("item").loc[list(package.practice)]
+    assert len(rows) == 3 and set(rows["kind"]) == {"practice"}
+    assert not set(rows["subject"]) & set(key[key["kind"] != "practice"]["subject"])
+    scores = rows[["miou", "other_miou"]].to_numpy().ravel()
+    assert np.nanmax(scores) == 1 and np.nanmin(scores) < 0.15
+
+
+def test_legend_names_the_classes_that_occur_in_words(made):
+    _, package, _, _ = made
+    names = dict(package.legend)
+    assert {"skin", "hair", "nose", "clothes", "left eye"} <= set(names)
+    assert not any("_" in name for name in names)
+    assert names["skin"] == "#ecbca0"
+
+
+def test_tables_count_what_was_prepared(made):
+    plan, package, _, _ = made
+    table = selection_table(plan)
+    assert table.loc["all", "photos"] == 12 and list(table["photos"][:3]) == [4, 4, 4]
+    assert people_table(plan)["all"].sum() == 12
+    blocks = session_table(plan)
+    assert blocks.to_numpy().sum() == 20 * 60 * (1 if package.design == "acr" else 2)
+    assert np.ptp(blocks.to_numpy()) == 0  # 20 raters: whole squares
+
+
+# -- seeds ---------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bytes_and_another_seed_another_study(judged: Path, tmp_path: Path):
+    prepare(judged, tmp_path / "a")
+    prepare(judged, tmp_path / "b")
+    prepare(judged, tmp_path / "c", seed=1)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    keys = [read_key(tmp_path / name / "key.csv") for name in "ac"]
+    assert not set(keys[0]["item"]) & set(keys[1]["item"])
+    assert set(keys[0]["study"]) != set(keys[1]["study"])
+
+
+def test_other_pictures_give_other_names(judged: Path, spoilt: Path, tmp_path: Path):
+    a = prepare(judged, tmp_path / "a")
+    row = a.selection.images.iloc[0]
+    path = spoilt / "photos" / row["subject"] / f"{row['view']}.png"
+    Image.fromarray(np.zeros((SIZE, SIZE, 3), np.uint8)).save(path)
+    b = prepare(spoilt, tmp_path / "b")
+    assert a.study != b.study and not set(a.key["item"]) & set(b.key["item"])
+
+
+def test_scores_choose_nothing(judged: Path, spoilt: Path, tmp_path: Path):
+    """With every score turned round the same pictures are shown, in the same files."""
+    scores = pd.read_csv(spoilt / "scores.csv")
+    scores.assign(miou=1 - scores["miou"]).to_csv(spoilt / "scores.csv", index=False)
+    prepare(judged, tmp_path / "a")
+    prepare(spoilt, tmp_path / "b")
+    assert contents(tmp_path / "a" / "package") == contents(tmp_path / "b" / "package")
+
+
+def test_plan_is_written_with_its_seed(judged: Path, tmp_path: Path):
+    plan = prepare(judged, tmp_path, seed=7)
+    plan.write(tmp_path / "plan.json")
+    value = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    assert value["seed"] == 7 and value["study"] == plan.study
+    assert value["items"].pop("repeat") <= 2 * 5
+    assert value["items"] == {"absurd": 2, "item": 60, "practice": 3}
+    assert (value["screens"], value["ratings"]) == (64, 60)
+
+
+# -- other captures ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", ["acr", "pairs"])
+def test_a_capture_without_truth_makes_the_same_study_without_reference(tmp_path: Path, design):
+    judged = write_judged(tmp_path / "judged", truth=False, poses=False)
+    settings = StudySettings(design=design, images=12, orders=6, absurd=2, repeats=2)
+    plan = prepare(judged, tmp_path, settings)
+    key = read_key(tmp_path / "key.csv")
+    read_package(tmp_path / "package")
+    assert plan.methods == ("baseline", "self_training", "refined")
+    items = key[key["kind"] == "item"]
+    assert items["miou"].isna().all() and items["other_miou"].isna().all()
+    absurd = key[key["kind"] == "absurd"]
+    known = absurd[["miou", "other_miou"]].to_numpy()
+    assert (np.nansum(known, axis=1) == 0).all() and (np.isfinite(known).sum(1) == 1).all()
+    assert any("no true label maps" in note for note in plan.notes)
+    assert any("nobody here is unseen" in note for note in plan.notes)
+    assert selection_table(plan).index.tolist() == ["pose not known", "all"]
+
+
+def test_fewer_photos_than_asked_for_are_used_and_said(tmp_path: Path):
+    judged = write_judged(tmp_path / "judged", people=2)
+    plan = prepare(judged, tmp_path, StudySettings(images=24, images_per_rater=16, orders=5))
+    assert len(plan.selection.images) == 12 and not len(plan.selection.practice)
+    assert "24 photos were asked for, there are 12." in plan.notes
+    assert "Each rater sees all 12 photos, not 16." in plan.notes
+    assert read_package(tmp_path / "package").practice == ()
+
+
+def test_fewer_photos_a_rater(judged: Path, tmp_path: Path):
+    settings = StudySettings(images=12, images_per_rater=6, orders=10, absurd=1, repeats=1)
+    plan = prepare(judged, tmp_path, settings)
+    assert {len(order) for order in plan.orders} == {6 * 5 + 2}
+    items = plan.key[plan.key["kind"] == "item"]["item"]
+    often = Counter(name for order in plan.orders for name in order)
+    assert {often[name] for name in items} == {5}
+
+
+# -- what is read --------------------------------------------------------------------------------
+
+READS = """\
+import sys
+from pathlib import Path
+root = Path(sys.argv[1]).resolve()
+opened = []
+def hear(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir"):
+        opened.append(str(arguments[0]))
+sys.addaudithook(hear)
+from labelsplat.study.prepare import StudySettings, prepare_study
+prepare_study(root / "work/judged", root / "work/study/package", root / "work/study/key.csv",
+    StudySettings(images=6, orders=2, absurd=1, repeats=1), seed=0)
+paths = [Path(p).resolve() for p in opened if Path(p).is_absolute()]
+inside = {p.relative_to(root).as_posix() for p in paths if p.is_relative_to(root)}
+print("\\n".join(sorted(inside)))
+print("torch" in sys.modules)
+"""  # fmt: skip
+
+
+def test_no_truth_tree_is_opened(judged: Path, tmp_path: Path):
+    """A project with truth in all its places: nothing outside of work/judged is read there."""
+    layout = Layout(tmp_path)
+    shutil.copytree(judged, layout.judged)
+    for folder in (layout.truth, layout.test_truth, layout.heldout_truth, layout.hard_truth):
+        folder.mkdir(parents=True)
+        (folder / "labels.json").write_text("no JSON", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", READS, str(tmp_path)],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(LIB)},
+    )  # fmt: skip
+    *files, torch = done.stdout.splitlines()
+    assert any(name.startswith("work/judged/masks/reference") for name in files)
+    for name in files:
+        assert name.startswith(("work/judged", "work/study")), name
+    assert torch == "False"  # and it needs no network to be loaded
+
+
+@pytest.mark.parametrize(
+    "module", ["judged", "selection", "design", "overlay", "plan", "prepare", "key", "package"]
+)
+def test_modules_know_nothing_of_truth_or_captures(module: str):
+    tree = ast.parse((LIB / "labelsplat/study" / f"{module}.py").read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("labelsplat"):
+            assert node.module.split(".")[1] in ("base", "labels", "study"), node.module
+            assert node.module != "labelsplat.base.layout"
+        if isinstance(node, ast.Attribute):
+            assert "truth" not in node.attr
+
+
+# -- what cannot be used -------------------------------------------------------------------------
+
+
+def rewrite(path: Path, **changes) -> None:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(value | changes), encoding="utf-8")
+
+
+def cell(path: Path, column: str, value: str) -> None:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.loc[0, column] = value
+    table.to_csv(path, index=False)
+
+
+PICTURE = "301/1_neutral/0.png"
+SPOIL = {
+    "no folder": (lambda r: shutil.rmtree(r), "folder is missing.*make repro"),
+    "no list": (lambda r: (r / "images.csv").unlink(), "images.csv.*cannot be read"),
+    "no json": (lambda r: (r / "judged.json").write_text("{"), "judged.json.*not valid JSON"),
+    "version": (lambda r: rewrite(r / "judged.json", format=2), "format 2, this version reads 1"),
+    "keys": (lambda r: (r / "judged.json").write_text('{"format": 1}'), "not complete"),
+    "method": (lambda r: rewrite(r / "judged.json", methods=["best"]), "unknown method 'best'"),
+    "alone": (
+        lambda r: rewrite(r / "judged.json", methods=["refined"], reference=False),
+        "compares at least two",
+    ),
+    "reference": (lambda r: rewrite(r / "judged.json", reference=False), '"reference" is false'),
+    "palette": (lambda r: rewrite(r / "judged.json", palette=[[0, 0, 0]]), "19 classes and 1 col"),
+    "photo": (lambda r: (r / "photos" / PICTURE).unlink(), "photos/301/.*no such picture"),
+    "mask": (lambda r: (r / "masks/refined" / PICTURE).unlink(), "masks/refined/.*no such picture"),
+    "stratum": (lambda r: cell(r / "images.csv", "stratum", "odd"), "unknown stratum 'odd'"),
+    "twice": (lambda r: cell(r / "images.csv", "view", "1"), "stands there twice"),
+    "outside": (lambda r: cell(r / "images.csv", "subject", "../x"), "no picture below"),
+    "nobody": (lambda r: cell(r / "images.csv", "identity", ""), "without subject, view or ident"),
+    "score": (lambda r: cell(r / "scores.csv", "miou", "1.2"), "is '1.2', expected 0 to 1"),
+    "text": (lambda r: cell(r / "scores.csv", "miou", "x"), "is 'x', expected 0 to 1"),
+    "scores": (lambda r: cell(r / "scores.csv", "method", "best"), "score of 'best'"),
+    "column": (
+        lambda r: (r / "scores.csv").write_text("subject,view,method\n"),
+        "scores.csv.*no column 'miou'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOIL)
+def test_a_spoilt_folder_is_named_and_nothing_is_written(spoilt: Path, tmp_path: Path, what: str):
+    spoil, message = SPOIL[what]
+    spoil(spoilt)
+    with pytest.raises(LabelsplatError, match=f"(?s){message}") as caught:
+        prepare(spoilt, tmp_path / "out")
+    assert "spoilt" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def every(root: Path, folder: str, picture: Image.Image) -> None:
+    for path in (root / folder).rglob("*.png"):
+        picture.save(path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "picture", "message"),
+    [
+        ("masks/refined", Image.new("L", (20, 20)), "20 x 20 pixels, its photo has 24 x 24"),
+        ("masks/refined", Image.new("RGB", (24, 24)), "label map has one channel"),
+        ("masks/refined", Image.new("L", (24, 24), 40), "index 40 has no class"),
+        ("photos", Image.new("RGB", (24, 20)), "square photo in RGB.*24 x 20"),
+        ("photos", Image.new("L", (24, 24)), "square photo in RGB.*in L"),
+    ],
+)
+def test_a_wrong_picture_is_named_and_the_old_package_stays(
+    judged: Path, spoilt: Path, tmp_path: Path, folder: str, picture, message: str
+):
+    prepare(judged, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    every(spoilt, folder, picture)
+    with pytest.raises(LabelsplatError, match=f"{folder}.*{message}"):
+        prepare(spoilt, tmp_path / "out", seed=1)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_broken_photo_is_named(spoilt: Path, tmp_path: Path):
+    for path in (spoilt / "photos").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(LabelsplatError, match=r"photos/.*cannot be read"):
+        prepare(spoilt, tmp_path)
+
+
+def test_the_key_may_not_lie_in_the_package(judged: Path, tmp_path: Path):
+    with pytest.raises(ParameterError, match="travel with the package"):
+        prepare_study(judged, tmp_path, tmp_path / "key.csv", SMALL, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"design": "abx"}, r"study\.design: unknown design 'abx'.*acr, pairs"),
+        ({"images": 1}, r"study\.images: 1"),
+        ({"images": 2.5}, r"study\.images: 2\.5"),
+        ({"orders": 0}, r"study\.orders: 0"),
+        ({"absurd": -1}, r"study\.absurd: -1"),
+        ({"repeats": True}, r"study\.repeats: True"),
+        ({"pairs_per_image": 0}, r"study\.pairs_per_image: 0"),
+        ({"images_per_rater": 30}, r"study\.images_per_rater: 30.*2 to 24"),
+        ({"images_per_rater": 1}, r"study\.images_per_rater: 1"),
+    ],
+)
+def test_settings_check_themselves(values: dict, message: str):
+    with pytest.raises(ParameterError, match=message):
+        StudySettings(**values)
+
+
+def test_more_checks_than_photos_are_refused(judged: Path, tmp_path: Path):
+    with pytest.raises(ParameterError, match=r"study\.absurd: 9 checks.*sees 6 photos"):
+        prepare(judged, tmp_path, StudySettings(images=12, images_per_rater=6, absurd=9))
+
+
+# -- pictures ------------------------------------------------------------------------------------
+
+
+def test_label_picture_shows_classes_alone():
+    labels = np.array([[0, 1], [IGNORE, 17]], np.uint8)
+    found = overlay.label_picture(labels)
+    assert found[..., 3].tolist() == [[0, 255], [0, 255]]
+    assert tuple(found[0, 1, :3]) == CELEBAMASK.palette[1]
+    assert not found[0, 0].any() and not found[1, 0].any()
+
+
+def test_absurd_map_is_upside_down_with_no_class_in_its_place():
+    labels = made_up_map(0, 0, 0.0)
+    for seed in range(20):
+        found = overlay.absurd_map(labels, np.random.default_rng(seed))
+        person = labels[::-1] != 0
+        assert ((found != 0) == person).all()
+        assert (found[person] != labels[::-1][person]).all()
+        assert set(np.unique(found)) == set(np.unique(labels))
+
+
+def test_a_filled_file_shows_the_same_and_is_a_valid_png(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 4), np.uint8)
+    plain = overlay.png_bytes(pixels)
+    length = len(plain) + overlay.ROOM + 500
+    filled = overlay.filled_up(plain, length, np.random.default_rng(1))
+    assert len(filled) == length
+    assert filled != overlay.filled_up(plain, length, np.random.default_rng(2))
+    path = tmp_path / "p.png"
+    path.write_bytes(filled)
+    with Image.open(path) as image:
+        image.verify()  # checksums of all chunks
+    with Image.open(path) as image:
+        assert (np.asarray(image) == pixels).all()
+    with pytest.raises(ValueError, match="filled up"):
+        overlay.filled_up(plain, len(plain), np.random.default_rng(0))
+
+
+def test_figures_draw_what_the_package_holds(made):
+    plan, package, key, _ = made
+    assert len(study_prepare.plot_orders(plan.orders, key, plan.methods, 7)._repr_png_()) > 5000
+    photo, masks = overlay.screen_pictures(package, plan.orders[0][0])
+    assert (study_prepare.laid_over(photo, masks[0], 0.0) == photo).all()
+    clear = masks[0][..., 3] == 0
+    covered = study_prepare.laid_over(photo, masks[0], 1.0)
+    assert (covered[clear] == photo[clear]).all()
+    assert (covered[~clear] == masks[0][~clear][:, :3]).all()
+    assert study_prepare.screens_sheet([(photo, masks)], ["one"])._repr_png_()
+
+
+def test_every_class_has_a_title():
+    assert set(overlay.TITLES) == set(CELEBAMASK.classes) - {"background"}
