@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import itertools
 import json
 import shutil
 import subprocess
@@ -18,71 +17,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from labelsplat.base import LabelsplatError, ParameterError
 from labelsplat.base.layout import Layout
-from labelsplat.labels import CELEBAMASK, IGNORE, write_label_map
 from labelsplat.study import overlay
 from labelsplat.study.judged import read_judged
 from labelsplat.study.key import METHODS, read_key
 from labelsplat.study.package import read_package
 from labelsplat.study.plan import people_table, selection_table, session_table
-from labelsplat.study.prepare import StudySettings, prepare_study
+from labelsplat.study.prepare import StudySettings
 from labelsplat.viz import study_prepare
 
+from .prepare_fixtures import SIZE, contents, prepare, write_judged
+
 LIB = Path(__file__).resolve().parents[2] / "lib"
-SIZE = 24
-STRATA = {"standard": 2, "middle": 2, "extreme": 2, "behind": 1}
 
 
-def made_up_map(person: int, view: int, wrong: float) -> np.ndarray:
-    """``[SIZE, SIZE]`` uint8: hair over skin over clothes, a nose; a share of it noise."""
-    rng = np.random.default_rng([person, view, int(100 * wrong)])
-    labels = np.zeros((SIZE, SIZE), np.uint8)
-    labels[3:8, 6:18], labels[8:18, 6:18], labels[18:, 4:20] = 17, 1, 16
-    labels[11:14, 11:13] = 10
-    labels[9, 7 + view : 9 + view] = 4
-    noise = rng.random(labels.shape) < wrong
-    labels[noise] = rng.integers(0, 19, noise.sum())
-    labels[0, 0] = IGNORE if wrong else 0
-    return labels
-
-
-def write_judged(root: Path, *, people: int = 9, truth: bool = True, poses: bool = True) -> Path:
-    """A folder as the evaluate stage writes it; pictures mean nothing."""
-    wrong = dict(zip(METHODS, (0.3, 0.2, 0.1, 0.05, 0.0), strict=True))
-    if not truth:
-        wrong = {m: wrong[m] for m in ("baseline", "self_training", "refined")}
-    images, scores = [], []
-    strata = [name for name, count in STRATA.items() for _ in range(count)]
-    for person, (view, stratum) in itertools.product(range(people), enumerate(strata)):
-        subject = f"{301 + person}/1_neutral"
-        images.append((subject, view, 301 + person, "", "", stratum if poses else ""))
-        photo = np.random.default_rng([person, view]).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-        path = root / "photos" / subject / f"{view}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photo).save(path)
-        for method, share in wrong.items():
-            write_label_map(
-                root / "masks" / method / subject / f"{view}.png",
-                made_up_map(person, view, share),
-                CELEBAMASK,
-            )
-            if truth:
-                scores.append((subject, view, method, round(1 - share, 3)))
-    names = ["subject", "view", "identity", "yaw", "pitch", "stratum"]
-    pd.DataFrame(images, columns=names).to_csv(root / "images.csv", index=False)
-    names = ["subject", "view", "method", "miou"]
-    pd.DataFrame(scores, columns=names).to_csv(root / "scores.csv", index=False)
-    about = {
-        "format": 1, "set": "test" if truth else "capture", "unseen": truth, "reference": truth,
-        "vocabulary": CELEBAMASK.name, "classes": CELEBAMASK.classes,
-        "palette": CELEBAMASK.palette, "methods": list(wrong),
-    }  # fmt: skip
-    (root / "judged.json").write_text(json.dumps(about), encoding="utf-8")
-    return root
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def judged(tmp_path_factory) -> Path:
     return write_judged(tmp_path_factory.mktemp("judged"))
 
@@ -91,18 +40,6 @@ def judged(tmp_path_factory) -> Path:
 def spoilt(judged: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(judged, tmp_path / "spoilt"))
-
-
-SMALL = StudySettings(images=12, orders=10, absurd=2, repeats=2)
-
-
-def prepare(judged: Path, folder: Path, settings: StudySettings = SMALL, seed: int = 0):
-    return prepare_study(judged, folder / "package", folder / "key.csv", settings, seed=seed)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module", params=["acr", "pairs"])
@@ -362,160 +299,6 @@ def test_modules_know_nothing_of_truth_or_captures(module: str):
             assert "truth" not in node.attr
 
 
-# -- what cannot be used -------------------------------------------------------------------------
-
-
-def rewrite(path: Path, **changes) -> None:
-    value = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(value | changes), encoding="utf-8")
-
-
-def cell(path: Path, column: str, value: str) -> None:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table.loc[0, column] = value
-    table.to_csv(path, index=False)
-
-
-PICTURE = "301/1_neutral/0.png"
-SPOIL = {
-    "no folder": (lambda r: shutil.rmtree(r), "folder is missing.*make repro"),
-    "no list": (lambda r: (r / "images.csv").unlink(), "images.csv.*cannot be read"),
-    "no json": (lambda r: (r / "judged.json").write_text("{"), "judged.json.*not valid JSON"),
-    "version": (lambda r: rewrite(r / "judged.json", format=2), "format 2, this version reads 1"),
-    "keys": (lambda r: (r / "judged.json").write_text('{"format": 1}'), "not complete"),
-    "method": (lambda r: rewrite(r / "judged.json", methods=["best"]), "unknown method 'best'"),
-    "alone": (
-        lambda r: rewrite(r / "judged.json", methods=["refined"], reference=False),
-        "compares at least two",
-    ),
-    "reference": (lambda r: rewrite(r / "judged.json", reference=False), '"reference" is false'),
-    "palette": (lambda r: rewrite(r / "judged.json", palette=[[0, 0, 0]]), "19 classes and 1 col"),
-    "photo": (lambda r: (r / "photos" / PICTURE).unlink(), "photos/301/.*no such picture"),
-    "mask": (lambda r: (r / "masks/refined" / PICTURE).unlink(), "masks/refined/.*no such picture"),
-    "stratum": (lambda r: cell(r / "images.csv", "stratum", "odd"), "unknown stratum 'odd'"),
-    "twice": (lambda r: cell(r / "images.csv", "view", "1"), "stands there twice"),
-    "outside": (lambda r: cell(r / "images.csv", "subject", "../x"), "no picture below"),
-    "nobody": (lambda r: cell(r / "images.csv", "identity", ""), "without subject, view or ident"),
-    "score": (lambda r: cell(r / "scores.csv", "miou", "1.2"), "is '1.2', expected 0 to 1"),
-    "text": (lambda r: cell(r / "scores.csv", "miou", "x"), "is 'x', expected 0 to 1"),
-    "scores": (lambda r: cell(r / "scores.csv", "method", "best"), "score of 'best'"),
-    "column": (
-        lambda r: (r / "scores.csv").write_text("subject,view,method\n"),
-        "scores.csv.*no column 'miou'",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", SPOIL)
-def test_a_spoilt_folder_is_named_and_nothing_is_written(spoilt: Path, tmp_path: Path, what: str):
-    spoil, message = SPOIL[what]
-    spoil(spoilt)
-    with pytest.raises(LabelsplatError, match=f"(?s){message}") as caught:
-        prepare(spoilt, tmp_path / "out")
-    assert "spoilt" in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-def every(root: Path, folder: str, picture: Image.Image) -> None:
-    for path in (root / folder).rglob("*.png"):
-        picture.save(path)
-
-
-@pytest.mark.parametrize(
-    ("folder", "picture", "message"),
-    [
-        ("masks/refined", Image.new("L", (20, 20)), "20 x 20 pixels, its photo has 24 x 24"),
-        ("masks/refined", Image.new("RGB", (24, 24)), "label map has one channel"),
-        ("masks/refined", Image.new("L", (24, 24), 40), "index 40 has no class"),
-        ("photos", Image.new("RGB", (24, 20)), "square photo in RGB.*24 x 20"),
-        ("photos", Image.new("L", (24, 24)), "square photo in RGB.*in L"),
-    ],
-)
-def test_a_wrong_picture_is_named_and_the_old_package_stays(
-    judged: Path, spoilt: Path, tmp_path: Path, folder: str, picture, message: str
-):
-    prepare(judged, tmp_path / "out")
-    before = contents(tmp_path / "out")
-    every(spoilt, folder, picture)
-    with pytest.raises(LabelsplatError, match=f"{folder}.*{message}"):
-        prepare(spoilt, tmp_path / "out", seed=1)
-    assert contents(tmp_path / "out") == before
-
-
-def test_a_broken_photo_is_named(spoilt: Path, tmp_path: Path):
-    for path in (spoilt / "photos").rglob("*.png"):
-        path.write_bytes(b"no picture")
-    with pytest.raises(LabelsplatError, match=r"photos/.*cannot be read"):
-        prepare(spoilt, tmp_path)
-
-
-def test_the_key_may_not_lie_in_the_package(judged: Path, tmp_path: Path):
-    with pytest.raises(ParameterError, match="travel with the package"):
-        prepare_study(judged, tmp_path, tmp_path / "key.csv", SMALL, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"design": "abx"}, r"study\.design: unknown design 'abx'.*acr, pairs"),
-        ({"images": 1}, r"study\.images: 1"),
-        ({"images": 2.5}, r"study\.images: 2\.5"),
-        ({"orders": 0}, r"study\.orders: 0"),
-        ({"absurd": -1}, r"study\.absurd: -1"),
-        ({"repeats": True}, r"study\.repeats: True"),
-        ({"pairs_per_image": 0}, r"study\.pairs_per_image: 0"),
-        ({"images_per_rater": 30}, r"study\.images_per_rater: 30.*2 to 24"),
-        ({"images_per_rater": 1}, r"study\.images_per_rater: 1"),
-    ],
-)
-def test_settings_check_themselves(values: dict, message: str):
-    with pytest.raises(ParameterError, match=message):
-        StudySettings(**values)
-
-
-def test_more_checks_than_photos_are_refused(judged: Path, tmp_path: Path):
-    with pytest.raises(ParameterError, match=r"study\.absurd: 9 checks.*sees 6 photos"):
-        prepare(judged, tmp_path, StudySettings(images=12, images_per_rater=6, absurd=9))
-
-
-# -- pictures ------------------------------------------------------------------------------------
-
-
-def test_label_picture_shows_classes_alone():
-    labels = np.array([[0, 1], [IGNORE, 17]], np.uint8)
-    found = overlay.label_picture(labels)
-    assert found[..., 3].tolist() == [[0, 255], [0, 255]]
-    assert tuple(found[0, 1, :3]) == CELEBAMASK.palette[1]
-    assert not found[0, 0].any() and not found[1, 0].any()
-
-
-def test_absurd_map_is_upside_down_with_no_class_in_its_place():
-    labels = made_up_map(0, 0, 0.0)
-    for seed in range(20):
-        found = overlay.absurd_map(labels, np.random.default_rng(seed))
-        person = labels[::-1] != 0
-        assert ((found != 0) == person).all()
-        assert (found[person] != labels[::-1][person]).all()
-        assert set(np.unique(found)) == set(np.unique(labels))
-
-
-def test_a_filled_file_shows_the_same_and_is_a_valid_png(tmp_path: Path):
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 4), np.uint8)
-    plain = overlay.png_bytes(pixels)
-    length = len(plain) + overlay.ROOM + 500
-    filled = overlay.filled_up(plain, length, np.random.default_rng(1))
-    assert len(filled) == length
-    assert filled != overlay.filled_up(plain, length, np.random.default_rng(2))
-    path = tmp_path / "p.png"
-    path.write_bytes(filled)
-    with Image.open(path) as image:
-        image.verify()  # checksums of all chunks
-    with Image.open(path) as image:
-        assert (np.asarray(image) == pixels).all()
-    with pytest.raises(ValueError, match="filled up"):
-        overlay.filled_up(plain, len(plain), np.random.default_rng(0))
-
-
 def test_figures_draw_what_the_package_holds(made):
     plan, package, key, _ = made
     assert len(study_prepare.plot_orders(plan.orders, key, plan.methods, 7)._repr_png_()) > 5000
@@ -526,7 +309,3 @@ def test_figures_draw_what_the_package_holds(made):
     assert (covered[clear] == photo[clear]).all()
     assert (covered[~clear] == masks[0][~clear][:, :3]).all()
     assert study_prepare.screens_sheet([(photo, masks)], ["one"])._repr_png_()
-
-
-def test_every_class_has_a_title():
-    assert set(overlay.TITLES) == set(CELEBAMASK.classes) - {"background"}
