@@ -74,7 +74,7 @@ class StudyPlan:
     Attributes:
         study: identifies it, as in the package, the key and the ratings.
         seed: that all draws follow from.
-        settings: as asked for.
+        settings: as used: cut down to what there is.
         methods: what is compared, in the order of the tables.
         selection: photos, rated and for practice.
         key: one row an item, as in the key file.

@@ -146,7 +146,9 @@ def _limited(settings: StudySettings, images: int, methods: int, notes: list[str
                 where=f"study.{name}",
                 remedy="Ask for fewer checks or more photos",
             )
-    return dataclasses.replace(settings, pairs_per_image=per_image, images_per_rater=per_rater)
+    return dataclasses.replace(
+        settings, images=images, pairs_per_image=per_image, images_per_rater=per_rater
+    )
 
 
 def _absurd_screens(

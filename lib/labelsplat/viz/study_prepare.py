@@ -11,11 +11,11 @@ import pandas as pd
 from labelsplat.base.arms import ARM_TITLES
 from labelsplat.viz.figures import Picture, new_figure
 from labelsplat.viz.pictures import label_sheet
-from labelsplat.viz.style import ARM_COLOURS, INK, styled
+from labelsplat.viz.style import ARM_COLOURS, styled
 
-METHOD_COLOURS = {**ARM_COLOURS, "reference": "#56b4e9"}
+METHOD_COLOURS = {**ARM_COLOURS, "reference": "#5f6b7a"}
 METHOD_TITLES = {**ARM_TITLES, "reference": "true labels"}
-_CHECKS = {"absurd": "#d55e00", "repeat": INK}
+_CHECKS = {"absurd": "#d55e00", "repeat": "#000000"}
 _CHECK_TITLES = {"absurd": "check: absurd", "repeat": "check: seen before"}
 
 
