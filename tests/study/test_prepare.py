@@ -154,7 +154,7 @@ def test_legend_names_the_classes_that_occur_in_words(made):
     names = dict(package.legend)
     assert {"skin", "hair", "nose", "clothes", "left eye"} <= set(names)
     assert not any("_" in name for name in names)
-    assert names["skin"] == "#ecbca0"
+    assert names["skin"] == "#ffd166"
 
 
 def test_tables_count_what_was_prepared(made):

@@ -18,8 +18,18 @@ def test_label_picture_shows_classes_alone():
     labels = np.array([[0, 1], [IGNORE, 17]], np.uint8)
     found = overlay.label_picture(labels)
     assert found[..., 3].tolist() == [[0, 255], [0, 255]]
-    assert tuple(found[0, 1, :3]) == CELEBAMASK.palette[1]
+    assert tuple(found[0, 1, :3]) == overlay.COLOURS["skin"]
     assert not found[0, 0].any() and not found[1, 0].any()
+
+
+def test_raters_colours_differ_from_one_another_and_from_skin():
+    assert set(overlay.COLOURS) == set(CELEBAMASK.classes) - {"background"}
+    colours = np.array(list(overlay.COLOURS.values()), float)
+    apart = np.linalg.norm(colours[:, None] - colours, axis=-1) + 1e3 * np.eye(len(colours))
+    assert apart.min() > 55
+    # The library's own colours are natural ones: none of these may look like the skin below it.
+    natural = np.array(CELEBAMASK.palette[CELEBAMASK.index("skin")], float)
+    assert np.linalg.norm(colours - natural, axis=-1).min() > 55
 
 
 def test_absurd_map_is_upside_down_with_no_class_in_its_place():

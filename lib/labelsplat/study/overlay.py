@@ -27,6 +27,17 @@ TITLES = {
 }  # fmt: skip
 """Classes in words that raters know; left and right are the shown person's own."""
 
+COLOURS = {
+    "skin": (255, 209, 102), "l_brow": (165, 55, 0), "r_brow": (255, 120, 0),
+    "l_eye": (40, 90, 255), "r_eye": (0, 190, 255), "eye_g": (30, 30, 150),
+    "l_ear": (235, 60, 160), "r_ear": (125, 40, 205), "ear_r": (255, 255, 255),
+    "nose": (0, 200, 195), "mouth": (115, 0, 0), "u_lip": (230, 30, 60),
+    "l_lip": (255, 130, 150), "neck": (190, 150, 255), "neck_l": (240, 250, 170),
+    "cloth": (70, 130, 190), "hair": (0, 140, 85), "hat": (150, 150, 20),
+}  # fmt: skip
+"""What raters see. A palette of natural colours would hide on a face just what they are to judge:
+whether skin, neck and hair are where they should be."""
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FILLER = b"paDd"
 """Name of the chunk that fills a file up: by its letters one that every reader may skip (PNG
@@ -46,9 +57,17 @@ def label_picture(labels: np.ndarray, vocabulary: Vocabulary = CELEBAMASK) -> np
     """
     shown = foreground(labels)
     out = np.zeros((*labels.shape, 4), np.uint8)
-    out[shown, :3] = vocabulary.colours[labels[shown]]
+    out[shown, :3] = _table(vocabulary)[labels[shown]]
     out[shown, 3] = 255
     return out
+
+
+def _table(vocabulary: Vocabulary) -> np.ndarray:
+    """``[256, 3]`` uint8: raters' colour of each index; classes of other names keep their own."""
+    table = vocabulary.colours.copy()
+    for index, name in enumerate(vocabulary.classes):
+        table[index] = COLOURS.get(name, table[index])
+    return table
 
 
 def legend(
@@ -58,8 +77,9 @@ def legend(
     present: set[int] = set()
     for labels in maps:
         present.update(map(int, np.unique(labels)))
+    table = _table(vocabulary)
     return [
-        (TITLES.get(name, name), "#{:02x}{:02x}{:02x}".format(*vocabulary.palette[index]))
+        (TITLES.get(name, name), "#{:02x}{:02x}{:02x}".format(*table[index]))
         for index, name in enumerate(vocabulary.classes)
         if index in present and index not in (0, IGNORE)
     ]
