@@ -178,7 +178,7 @@ def raters_needed(parts: Components, *, images: int, settings: PowerSettings, se
         enough, before = (middle, before) if power(middle) >= settings.power else (enough, middle)
     if enough is not None:
         for raters in (2, enough // 2, 2 * enough, 3 * enough):  # a curve to look at
-            if 2 <= raters:
+            if raters >= 2:
                 power(raters)
     reason = None
     if enough is None:
