@@ -226,6 +226,18 @@ class Layout:
         """The training set that refinement makes: images, index PNGs, confidence."""
         return self.work / round_name / "auxiliary"
 
+    # -- the human study ---------------------------------------------------------------------
+
+    @property
+    def study_package(self) -> Path:
+        """All that raters see, under blinded names: the folder that travels."""
+        return self.work / "study" / "package"
+
+    @property
+    def study_key(self) -> Path:
+        """What the names stand for; stays here."""
+        return self.work / "study" / "key.csv"
+
     # -- reports -----------------------------------------------------------------------------
 
     @property

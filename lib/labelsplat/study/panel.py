@@ -186,7 +186,6 @@ class _Values:
         ease = rng.normal(0, settings.image_sd, len(images))
         made = rng.normal(0, settings.item_sd, (len(images), max(len(names), 1)))
         absurd = self.key["kind"].to_numpy() == "absurd"
-        wrong = absurd_side(self.key)
         self.method, self.worth = [], []
         for side, (method, miou) in enumerate((("method", "miou"), ("other_method", "other_miou"))):
             place = np.array([places.get(name, -1) for name in self.key[method]])
@@ -194,11 +193,11 @@ class _Values:
             worth = settings.value(mious) if known else np.full(len(self.key), 3.0)
             worth = np.where(np.isnan(worth), 3.0, worth)
             worth = worth + ease[image] + np.where(place < 0, 0, made[image, place])
-            # An absurd map has no method whose look it could owe anything to.
-            nonsense = absurd & (wrong == side)
-            bottom = settings.value(np.nan_to_num(mious, nan=0.0))
+            # Of a pair the left map is the absurd one. It overlaps with nothing, whatever is known
+            # of the others, and owes nothing to the look of a method.
+            nonsense = absurd & (side == 0)
             self.method.append(np.where(nonsense, -1, place))
-            self.worth.append(np.where(nonsense, bottom, worth))
+            self.worth.append(np.where(nonsense, settings.value(0.0), worth))
 
     def answers(
         self, order: list[str], rater: _Rater, design: str, rng: np.random.Generator
@@ -213,18 +212,3 @@ class _Values:
             return seen[0] + rater.bias
         difference = seen[1] - seen[0]
         return np.sign(difference) * (np.abs(difference) > self.settings.indifference)
-
-
-def absurd_side(key: pd.DataFrame) -> np.ndarray:
-    """``[N]`` which label map of an absurd item is the absurd one: 0 the left (or only) one, 1 the
-    right one, -1 unknown.
-
-    Of two, it is the one with the lower mIoU; where only one is known, that one (the absurd map of
-    a capture without truth is written down as worthless).
-    """
-    left = key["miou"].to_numpy(float)
-    right = key["other_miou"].to_numpy(float)
-    single = key["other_method"].to_numpy() == ""
-    left, right = np.nan_to_num(left, nan=np.inf), np.nan_to_num(right, nan=np.inf)
-    side = np.where(left < right, 0, np.where(right < left, 1, -1))
-    return np.where(single, 0, side)
