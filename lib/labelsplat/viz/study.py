@@ -300,5 +300,4 @@ def _map() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("agreement", ["#f7e6d6", WASH, "#2b6ea6"])
-    colours.set_bad("white")
-    return colours
+    return colours.with_extremes(bad="white")
