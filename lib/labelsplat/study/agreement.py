@@ -110,19 +110,3 @@ def correlations(ratings: np.ndarray) -> np.ndarray:
             value = ((x - x.mean()) * (y - y.mean())).mean() / spread if spread > 0 else np.nan
             out[a, b] = out[b, a] = value
     return out
-
-
-def rater_offsets(ratings: np.ndarray) -> np.ndarray:
-    """``[R]`` how much more each rater gives than the others give to the same units, points.
-
-    NaN where nobody else rated any of them.
-    """
-    known = np.isfinite(ratings)
-    filled = np.where(known, ratings, 0.0)
-    others = known.sum(0) - known
-    mean = np.divide(
-        filled.sum(0) - filled, others, out=np.full(ratings.shape, np.nan), where=others > 0
-    )
-    gap = np.where(known, ratings - mean, np.nan)
-    counts = np.isfinite(gap).sum(1)
-    return np.divide(np.nansum(gap, 1), counts, out=np.full(len(ratings), np.nan), where=counts > 0)

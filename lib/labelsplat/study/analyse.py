@@ -19,8 +19,8 @@ import pandas as pd
 from labelsplat.base import ParameterError, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.labels import STRATA
-from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha, rater_offsets
-from labelsplat.study.effects import order_effects, tenths_of_sessions
+from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha
+from labelsplat.study.effects import order_effects, rater_offsets, tenths_of_sessions
 from labelsplat.study.exclusion import Exclusion, ExclusionRules, apply_rules
 from labelsplat.study.key import METHODS, read_key
 from labelsplat.study.mixed import MixedTest, crossed_test, holm
@@ -71,8 +71,9 @@ class StudyReport:
         content: of ``user_study.json``.
         ratings: that were kept.
         exclusion: who was left out.
-        correlations: ``[R, R]`` of the kept raters, over items.
-        offsets: ``[R]`` points that each of them gives more than the others.
+        correlations: ``[R, R]`` of the kept raters, over what they judged.
+        offsets: ``[R]`` points that each of them gives more than the others; of pairs, a lean to
+            the right side.
         tenths: ratings and seconds along a session, index 0 to 9.
     """
 
@@ -191,9 +192,8 @@ def analyse_study(
     tables = _tables(kept)
     draws = {"draws": settings.bootstrap, "seed": seed}
     pairs, tests = _pairs(tables, draws)
-    units = grid(
-        kept.scored, "rating", raters=tables.raters, columns=_items(kept), by="item"
-    )  # [R, U]
+    names = sorted(kept.scored["unit"].unique())
+    units = grid(kept.scored, "answer", raters=tables.raters, columns=names, by="unit")  # [R, U]
     primary = tests.get(_name(*PRIMARY))
     content = {
         "simulated": ratings.simulated,
@@ -210,7 +210,7 @@ def analyse_study(
         "by_stratum": _by_stratum(tables, draws),
         "primary": _name(*PRIMARY) if _name(*PRIMARY) in pairs else None,
         "pairs": pairs,
-        "friedman": friedman(_image_means(tables), tables.methods),
+        "friedman": _friedman(tables),
         "wilcoxon": _wilcoxon(tables),
         "agreement": _agreement(units),
         "effects": order_effects(kept.scored, kept.design),
@@ -219,7 +219,7 @@ def analyse_study(
         "limits": _limits(tables, kept, exclusion),
     }
     return StudyReport(
-        content, kept, exclusion, correlations(units), rater_offsets(units),
+        content, kept, exclusion, correlations(units), rater_offsets(kept.scored, tables.raters),
         tenths_of_sessions(kept.scored),
     )  # fmt: skip
 
@@ -235,10 +235,6 @@ def _tables(kept: Ratings) -> _Tables:
             rows = scored[scored["method"] == name]
             opinions[..., m] = grid(rows, "rating", raters=raters, columns=images, by="image")
     return _Tables(scored, kept.design, raters, images, methods, opinions)
-
-
-def _items(kept: Ratings) -> list[str]:
-    return sorted(kept.scored["item"].unique())
 
 
 def _name(a: str, b: str) -> str:
@@ -349,6 +345,13 @@ def _image_means(tables: _Tables) -> np.ndarray:
     counts = known.sum(0)
     sums = np.where(known, tables.opinions, 0.0).sum(0)
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def _friedman(tables: _Tables) -> dict[str, Any]:
+    found = friedman(_image_means(tables), tables.methods)
+    if tables.design == "pairs":
+        found["reason"] = "of pairs no method is rated by itself"
+    return found
 
 
 def _wilcoxon(tables: _Tables) -> dict[str, Any]:

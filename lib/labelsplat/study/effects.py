@@ -22,7 +22,7 @@ def order_effects(scored: pd.DataFrame, design: str) -> dict[str, Any]:
     """Trends over a session, as JSON.
 
     Args:
-        scored: scored rows: ``rater, item, position, rating, seconds``.
+        scored: scored rows of :attr:`~labelsplat.study.ratings.Ratings.table`.
         design: "acr" or "pairs".
 
     Returns:
@@ -32,7 +32,7 @@ def order_effects(scored: pd.DataFrame, design: str) -> dict[str, Any]:
         faster); of pairs ``side``: mean answer, from -1 (always left) to 1. Each
         ``{value, low, high, p, raters}``, or None values with a ``reason``.
     """
-    table = scored.assign(residual=_residuals(scored), log=_log_seconds(scored))
+    table = scored.assign(residual=residuals(scored), log=_log_seconds(scored))
     trends: dict[str, list[float]] = {
         name: [] for name in ("rating_trend", "rating_thirds", "seconds_trend", "seconds_thirds")
     }
@@ -55,7 +55,7 @@ def tenths_of_sessions(scored: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Index 0 to 9; columns ``rating`` and ``seconds``, means over raters.
     """
-    table = scored.assign(residual=_residuals(scored))
+    table = scored.assign(residual=residuals(scored))
     rank = table.groupby("rater")["position"].rank(method="first")
     count = table.groupby("rater")["position"].transform("size")
     table["tenth"] = np.minimum(((rank - 1) * 10 // count).astype(int), 9)
@@ -65,13 +65,27 @@ def tenths_of_sessions(scored: pd.DataFrame) -> pd.DataFrame:
     return per_rater.groupby("tenth").mean()
 
 
-def _residuals(scored: pd.DataFrame) -> np.ndarray:
-    """Ratings less the mean that the OTHER raters gave to the item; NaN where there is none."""
-    group = scored.groupby("item")["rating"]
+def residuals(scored: pd.DataFrame) -> np.ndarray:
+    """Ratings less the mean that the OTHER raters gave to the same; NaN where there is none.
+
+    Of pairs the answer counts, whichever side a label map stood on; what is left is a lean to the
+    right side.
+    """
+    pairs = scored["other_method"].to_numpy() != ""
+    backwards = (scored["method"] > scored["other_method"]).to_numpy()
+    turned = np.where(pairs & backwards, -1.0, 1.0)
+    group = scored.groupby("unit")["answer"]
     count = group.transform("size").to_numpy(float)
-    others = group.transform("sum").to_numpy(float) - scored["rating"].to_numpy(float)
+    others = group.transform("sum").to_numpy(float) - scored["answer"].to_numpy(float)
     mean = np.divide(others, count - 1, out=np.full(len(scored), np.nan), where=count > 1)
-    return scored["rating"].to_numpy(float) - mean
+    return scored["rating"].to_numpy(float) - turned * mean
+
+
+def rater_offsets(scored: pd.DataFrame, raters: list[str]) -> np.ndarray:
+    """``[R]`` how many points more each rater gives than the others give to the same; NaN where
+    nobody else rated any of it."""
+    mean = pd.Series(residuals(scored)).groupby(scored["rater"].to_numpy()).mean()
+    return mean.reindex(raters).to_numpy(float)
 
 
 def _log_seconds(scored: pd.DataFrame) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from labelsplat.base import ParameterError
 from labelsplat.study.package import Package
+from labelsplat.study.panel import absurd_side
 from labelsplat.study.ratings import Ratings
 
 REASONS = ("absurd", "repeats", "straight_lining", "incomplete")
@@ -120,8 +121,9 @@ def _failed(absurd: pd.DataFrame, design: str) -> float:
     answers = absurd["rating"].to_numpy()
     if design == "acr":
         return float((answers >= PASSES_AS_GOOD).sum())
-    # Of a pair the left map is the absurd one, so the right one (+1) is better.
-    return float((answers != 1).sum())
+    # The absurd one at the left: the right one (+1) is better, and the other way round.
+    side = absurd_side(absurd)
+    return float((answers != np.where(side == 0, 1, -1))[side >= 0].sum())
 
 
 def _differences(rows: pd.DataFrame) -> float:

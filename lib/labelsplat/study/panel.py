@@ -186,6 +186,7 @@ class _Values:
         ease = rng.normal(0, settings.image_sd, len(images))
         made = rng.normal(0, settings.item_sd, (len(images), max(len(names), 1)))
         absurd = self.key["kind"].to_numpy() == "absurd"
+        wrong = absurd_side(self.key)
         self.method, self.worth = [], []
         for side, (method, miou) in enumerate((("method", "miou"), ("other_method", "other_miou"))):
             place = np.array([places.get(name, -1) for name in self.key[method]])
@@ -193,11 +194,12 @@ class _Values:
             worth = settings.value(mious) if known else np.full(len(self.key), 3.0)
             worth = np.where(np.isnan(worth), 3.0, worth)
             worth = worth + ease[image] + np.where(place < 0, 0, made[image, place])
-            # Of a pair the left map is the absurd one. It overlaps with nothing, whatever is known
-            # of the others, and owes nothing to the look of a method.
-            nonsense = absurd & (side == 0)
+            # An absurd map owes nothing to the look of a method, and is bad even where nothing is
+            # known of the others.
+            nonsense = absurd & (wrong == side)
+            bottom = settings.value(np.nan_to_num(mious, nan=0.0))
             self.method.append(np.where(nonsense, -1, place))
-            self.worth.append(np.where(nonsense, settings.value(0.0), worth))
+            self.worth.append(np.where(nonsense, bottom, worth))
 
     def answers(
         self, order: list[str], rater: _Rater, design: str, rng: np.random.Generator
@@ -212,3 +214,17 @@ class _Values:
             return seen[0] + rater.bias
         difference = seen[1] - seen[0]
         return np.sign(difference) * (np.abs(difference) > self.settings.indifference)
+
+
+def absurd_side(key: pd.DataFrame) -> np.ndarray:
+    """``[N]`` which label map of an absurd item is the absurd one: 0 the left (or only) one, 1 the
+    right one, -1 if the key does not say.
+
+    Of two it is the one that scores less, or the one that has a score at all: a capture without
+    truth knows nothing but that an absurd map is worth 0.
+    """
+    left, right = (
+        np.nan_to_num(key[name].to_numpy(float), nan=np.inf) for name in ("miou", "other_miou")
+    )
+    side = np.where(left < right, 0, np.where(right < left, 1, -1))
+    return np.where(key["other_method"].to_numpy() == "", 0, side)

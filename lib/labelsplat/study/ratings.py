@@ -43,7 +43,9 @@ class Ratings:
     Attributes:
         table: one row a rating, sorted by rater and position: ``rater, position, item, rating,
             seconds, answered_at`` and from the key ``kind, image, subject, view, stratum, method,
-            miou, other_method, other_miou, repeat_of``.
+            miou, other_method, other_miou, repeat_of``; and ``unit``, what was judged, whichever
+            side it stood on (``acr``: the item), with the ``answer`` to it: the rating, of pairs
+            turned to the side that comes first in the alphabet on the left.
         origin: one of :data:`ORIGINS`, of all rows.
         design: of the package.
         study: of the package.
@@ -202,6 +204,15 @@ def check_ratings(
         )
     table = pd.DataFrame(found).join(known[list(_FROM_KEY)], on="item")
     table = table.sort_values(["rater", "position", "item"]).reset_index(drop=True)
+    table = table.assign(unit=table["item"], answer=table["rating"])
+    if package.design == "pairs":
+        turned = table["method"] > table["other_method"]
+        first, second = (
+            table[one].where(~turned, table[other])
+            for one, other in (("method", "other_method"), ("other_method", "method"))
+        )
+        table["unit"] = table["image"] + ":" + first + ":" + second
+        table["answer"] = table["rating"].where(~turned, -table["rating"])
     return Ratings(table, origin, package.design, package.study)
 
 

@@ -174,7 +174,7 @@ def plot_study_poses(report: StudyReport) -> Picture:
             for s, row in strata.items()
         }
         title, label = "Mean opinion scores by pose, with 95 % intervals", "MOS"
-    titles = {s: f"{STRATUM_TITLES[s]}\n({row['images']} images)" for s, row in strata.items()}
+    titles = {s: f"{STRATUM_TITLES[s]} ({row['images']} images)" for s, row in strata.items()}
     figure = plot_scores(
         table,
         colours={**METHOD_COLOURS, "primary": ARM_COLOURS["refined"]},
@@ -193,7 +193,12 @@ def plot_study_agreement(report: StudyReport) -> Picture:
     figure = new_figure(8.2, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     left.set(title="Correlation between raters", xlabel="rater", ylabel="rater")
-    right.set(title="How generous each rater is", xlabel="points more than the others give")
+    if report.content["design"] == "pairs":
+        right.set(
+            title="How far each rater leans to the right", xlabel="points more than the others"
+        )
+    else:
+        right.set(title="How generous each rater is", xlabel="points more than the others give")
     if raters:
         shown = report.correlations[np.ix_(order, order)].copy()
         np.fill_diagonal(shown, np.nan)
@@ -240,7 +245,9 @@ def plot_study_session(report: StudyReport) -> Picture:
     )
     right.plot(x, report.tenths["seconds"], "o-", ms=4.5, color=ARM_COLOURS["self_training"])
     right.set_title("Fatigue: time on an item" + _change(effects["seconds_trend"], ".2f", "×"))
-    right.set(ylabel="median seconds", ylim=(0, None))
+    right.set(
+        ylabel="median seconds", ylim=(0, 1.2 * np.nanmax(report.tenths["seconds"], initial=1))
+    )
     for axes in (left, right):
         axes.set(xlim=(0, 100), xlabel="% of the session")
         axes.title.set_linespacing(1.5)
