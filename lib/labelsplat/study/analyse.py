@@ -263,6 +263,8 @@ def _mos(tables: _Tables, draws: dict[str, int]) -> dict[str, Any]:
 def _strengths(tables: _Tables, draws: dict[str, int]) -> dict[str, Any] | None:
     if tables.design != "pairs":
         return None
+    if not tables.methods:
+        return {}
     wins = count_wins(tables.scored, tables.methods, tables.raters, tables.images)
     found = bradley_terry(wins, **draws)
     if found is None:

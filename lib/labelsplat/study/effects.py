@@ -62,7 +62,7 @@ def tenths_of_sessions(scored: pd.DataFrame) -> pd.DataFrame:
     per_rater = table.groupby(["rater", "tenth"]).agg(
         rating=("residual", "mean"), seconds=("seconds", "median")
     )
-    return per_rater.groupby("tenth").mean()
+    return per_rater.groupby("tenth").mean().astype(float)
 
 
 def residuals(scored: pd.DataFrame) -> np.ndarray:

@@ -17,7 +17,7 @@ from scipy import stats
 from labelsplat.base import ParameterError
 from labelsplat.study.mixed import Components, closed_form, crossed_test
 from labelsplat.study.panel import PanelSettings
-from labelsplat.study.power import ALPHA, simulated_power
+from labelsplat.study.power import ALPHA, PowerSettings, raters_needed, simulated_power
 
 LEVEL = 0.99
 """Probability that a right share lies in its binomial interval."""
@@ -94,7 +94,7 @@ def power_check(
     *,
     worth: float = 0.3,
     panel: PanelSettings | None = None,
-    raters: int = 24,
+    raters: int | None = 24,
     images: int = 24,
     seed: int = 0,
 ) -> Check:
@@ -108,16 +108,23 @@ def power_check(
         panels: how many.
         worth: difference before rounding, in points.
         panel: as of :func:`null_check`.
-        raters: of each panel.
+        raters: of each panel; None = as many as
+            :func:`~labelsplat.study.power.raters_needed` says for a power of 80 %.
         images: of each panel.
         seed: of everything.
 
     Raises:
-        ParameterError: as :func:`null_check`.
+        ParameterError: as :func:`null_check`; or no number of raters has that power.
     """
-    settings = _checked(panels, raters, images, 1.0, panel)
+    settings = _checked(panels, 24 if raters is None else raters, images, 1.0, panel)
     rng = np.random.default_rng([*b"find", seed])
-    parts, difference = _as_rated(settings, worth, raters, images, rng)
+    parts, difference = _as_rated(settings, worth, raters or 24, images, rng)
+    if raters is None:
+        asked = PowerSettings(difference=difference)
+        needed = raters_needed(parts, images=images, settings=asked, seed=seed)
+        if needed.raters_needed is None:
+            raise ParameterError(f"a difference of {difference:.2f} is not found: {needed.reason}")
+        raters = needed.raters_needed
     promised = simulated_power(
         parts, raters=raters, images=images, difference=difference, simulations=20_000, seed=seed
     )

@@ -99,9 +99,9 @@ def count_wins(
     """
     places = [{name: i for i, name in enumerate(names)} for names in (raters, images, methods)]
     out = np.zeros((len(raters), len(images), len(methods), len(methods)))
-    r, i = (rows[name].map(place).to_numpy() for name, place in
+    r, i = (rows[name].map(place).to_numpy(int) for name, place in
             zip(("rater", "image"), places[:2], strict=True))  # fmt: skip
-    left, right = (rows[name].map(places[2]).to_numpy() for name in ("method", "other_method"))
+    left, right = (rows[name].map(places[2]).to_numpy(int) for name in ("method", "other_method"))
     rating = rows["rating"].to_numpy(float)
     np.add.at(out, (r, i, left, right), (1 - rating) / 2)
     np.add.at(out, (r, i, right, left), (1 + rating) / 2)

@@ -239,20 +239,21 @@ def plot_study_session(report: StudyReport) -> Picture:
     left.axhline(0, color=INK, lw=0.8)
     left.plot(x, report.tenths["rating"], "o-", ms=4.5, color=ARM_COLOURS["refined"])
     left.set_title("Order: ratings along a session" + _change(effects["rating_trend"], "+.2f"))
-    spread = np.nanmax(np.abs(report.tenths["rating"].to_numpy()), initial=0.0)
-    left.set(
-        ylabel="points above the others'", ylim=(-max(0.5, 1.3 * spread), max(0.5, 1.3 * spread))
-    )
+    limit = max(0.5, 1.3 * _largest(report.tenths["rating"]))
+    left.set(ylabel="points above the others'", ylim=(-limit, limit))
     right.plot(x, report.tenths["seconds"], "o-", ms=4.5, color=ARM_COLOURS["self_training"])
     right.set_title("Fatigue: time on an item" + _change(effects["seconds_trend"], ".2f", "×"))
-    right.set(
-        ylabel="median seconds", ylim=(0, 1.2 * np.nanmax(report.tenths["seconds"], initial=1))
-    )
+    right.set(ylabel="median seconds", ylim=(0, max(1.0, 1.2 * _largest(report.tenths["seconds"]))))
     for axes in (left, right):
         axes.set(xlim=(0, 100), xlabel="% of the session")
         axes.title.set_linespacing(1.5)
     figure.tight_layout(w_pad=2.5)
     return mark_simulated(figure, report.simulated)
+
+
+def _largest(values: Any) -> float:
+    """Largest absolute value of those that are known, 0 where none is."""
+    return float(np.nan_to_num(np.abs(np.asarray(values, float))).max(initial=0.0))
 
 
 def _change(found: Mapping[str, Any], spec: str, unit: str = "") -> str:
