@@ -230,7 +230,9 @@ def test_one_rater_states_limits(analysed):
     assert found["mos"]["refined"]["low"] is None
     assert found["agreement"]["alpha"] is None and found["agreement"]["reason"]
     assert found["power"]["raters_needed"] is None and found["power"]["reason"]
-    assert any("1 raters left" in text for text in found["limits"])
+    for test in (found["friedman"], *found["wilcoxon"].values()):
+        assert test["p"] is None and "fewer than two raters" in test["reason"]
+    assert any("1 of 1" in text for text in found["limits"])
 
 
 def test_nobody_left_states_limits(make_study):
@@ -240,7 +242,7 @@ def test_nobody_left_states_limits(make_study):
     ratings = ratings_from_frame(answers, made.package, made.key)
     report = analyse_study(ratings, made.package, QUICK, seed=0)
     assert report.content["raters"] == 0 and report.content["excluded"]["incomplete"] == 3
-    assert any("0 of 3 raters left" in text for text in report.content["limits"])
+    assert any("0 of 3" in text for text in report.content["limits"])
     for draw in FIGURES:
         picture = draw(report)
         assert picture is None or picture.texts[-1].get_text() == "SIMULATED"

@@ -353,7 +353,12 @@ def _friedman(tables: _Tables) -> dict[str, Any]:
     found = friedman(_image_means(tables), tables.methods)
     if tables.design == "pairs":
         found["reason"] = "of pairs no method is rated by itself"
-    return found
+    return found if len(tables.raters) >= 2 else _not_tested(found)
+
+
+def _not_tested(found: dict[str, Any]) -> dict[str, Any]:
+    """Over images alone one rater could be tested, too; but it would be a test of that person."""
+    return {**found, "statistic": None, "p": None, "reason": FEW_RATERS}
 
 
 def _wilcoxon(tables: _Tables) -> dict[str, Any]:
@@ -365,7 +370,8 @@ def _wilcoxon(tables: _Tables) -> dict[str, Any]:
         if not rated.any():
             continue
         means = np.where(known, values, 0.0).sum(0)[rated] / known.sum(0)[rated]
-        out[_name(a, b)] = wilcoxon(means)
+        test = wilcoxon(means)
+        out[_name(a, b)] = test if len(tables.raters) >= 2 else _not_tested(test)
     own = _name(*PRIMARY)
     adjusted = holm({k: v["p"] for k, v in out.items() if k != own and v["p"] is not None})
     for name, row in out.items():
@@ -409,12 +415,10 @@ def _panel(panel: PanelSettings | None, miou: bool) -> dict[str, Any] | None:
 def _limits(tables: _Tables, kept: Ratings, exclusion: Exclusion) -> list[str]:
     out = []
     if len(tables.raters) < 2:
-        lost = f" of {exclusion.raters}" if exclusion.reasons else ""
-        out.append(
-            f"{len(tables.raters)}{lost} raters left: no interval, no test, no agreement, no power"
-        )
+        left = f"{len(tables.raters)} of {exclusion.raters} rated well enough"
+        out.append(f"of the raters {left}: no interval, no test, no agreement, no power")
     if len(tables.images) < 2:
-        out.append(f"{len(tables.images)} images: no interval, no test, no power")
+        out.append(f"images rated: {len(tables.images)}: no interval, no test, no power")
     if not set(PRIMARY) <= set(tables.methods):
         out.append(f"no primary test: {' and '.join(PRIMARY)} were not both rated")
     if kept.simulated:

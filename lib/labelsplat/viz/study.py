@@ -216,6 +216,11 @@ def plot_study_agreement(report: StudyReport) -> Picture:
     left.grid(False)
     right.grid(axis="y", visible=False)
     right.spines["left"].set_visible(False)
+    if raters < 2:
+        left.text(
+            0.5, 0.5, "nothing to compare:\nfewer than two raters", transform=left.transAxes,
+            ha="center", va="center", color=SOFT,
+        )  # fmt: skip
     found = report.content["agreement"]
     if found["alpha"] is not None and found["icc"] is not None:
         figure.text(
