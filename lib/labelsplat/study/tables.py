@@ -43,7 +43,7 @@ def pair_title(name: str) -> str:
 
 
 def opinion_table(content: Mapping[str, Any]) -> pd.DataFrame:
-    """MOS of each method, over all images and by pose; of pairs, log strengths."""
+    """MOS of each method; of pairs, log strengths."""
     rows = {}
     if content["design"] == "pairs":
         for name, found in (content["bradley_terry"] or {}).items():
@@ -52,26 +52,42 @@ def opinion_table(content: Mapping[str, Any]) -> pd.DataFrame:
             }
         return _marked(rows, content)
     for name, found in content["mos"].items():
-        row = {"MOS [95 %]": _interval(found, "mean", ".2f"), "ratings": str(found["n"])}
-        for stratum, part in content["by_stratum"].items():
-            title = f"{STRATUM_TITLES[stratum]} ({part['images']} images)"
-            row[title] = _interval(part["mos"].get(name), "mean", ".2f")
-        rows[METHOD_TITLES.get(name, name)] = row
+        rows[METHOD_TITLES.get(name, name)] = {
+            "MOS [95 %]": _interval(found, "mean", ".2f"),
+            "ratings": str(found["n"]),
+        }
+    return _marked(rows, content)
+
+
+def pose_table(content: Mapping[str, Any]) -> pd.DataFrame:
+    """MOS of each method by pose (``acr``), and the primary difference; strata as columns."""
+    rows: dict[str, dict[str, str]] = {}
+    for stratum, part in content["by_stratum"].items():
+        title = f"{STRATUM_TITLES[stratum]} ({part['images']} images)"
+        for name, found in part["mos"].items():
+            row = rows.setdefault(METHOD_TITLES.get(name, name), {})
+            row[title] = _interval(found, "mean", ".2f")
+        if content["primary"]:
+            row = rows.setdefault(pair_title(content["primary"]), {})
+            row[title] = _interval(part["primary"], "difference", "+.2f")
     return _marked(rows, content)
 
 
 def pair_table(content: Mapping[str, Any]) -> pd.DataFrame:
-    """Differences between methods with their tests, the primary one first."""
+    """Differences between methods with their tests, the primary one first.
+
+    ``p`` of the crossed test as it is, ``Holm`` corrected (the primary test needs no correction),
+    ``Wilcoxon`` corrected likewise, ``bootstrap`` the interval of the other kind.
+    """
     rows = {}
     for name, found in content["pairs"].items():
         ranks = content["wilcoxon"].get(name, {})
         primary = name == content["primary"]
         rows[pair_title(name)] = {
-            "": "primary" if primary else "",
             "difference [95 %]": _interval(found, "difference", "+.2f"),
             "p": _p(found["p"]),
-            "p, Holm": "(one test)" if primary else _p(found["p_holm"]),
-            "p, Wilcoxon over images": _p(ranks.get("p_holm")),
+            "Holm": "primary" if primary else _p(found["p_holm"]),
+            "Wilcoxon": _p(ranks.get("p_holm")),
             "bootstrap [95 %]": _ends(found["bootstrap"], "+.2f"),
             "why not": found.get("reason", ""),
         }
@@ -140,7 +156,8 @@ def power_sentence(content: Mapping[str, Any]) -> str:
 
 def _marked(rows: Mapping[str, Mapping[str, str]], content: Mapping[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
-    table["who rated"] = ORIGIN_TITLES[content["origin"]]
+    # First, where no narrow window hides it.
+    table.insert(0, "who rated", ORIGIN_TITLES[content["origin"]])
     return table
 
 
@@ -148,14 +165,21 @@ def _interval(found: Mapping[str, Any] | None, key: str, spec: str) -> str:
     if found is None or found[key] is None:
         return ""
     ends = _ends(found, spec)
-    return f"{found[key]:{spec}}" + (f" {ends}" if ends else "")
+    return _fixed(f"{found[key]:{spec}}" + (f" {ends}" if ends else ""))
 
 
 def _ends(found: Mapping[str, Any], spec: str) -> str:
-    return "" if found["low"] is None else f"[{found['low']:{spec}}, {found['high']:{spec}}]"
+    if found["low"] is None:
+        return ""
+    return _fixed(f"[{found['low']:{spec}}, {found['high']:{spec}}]")
+
+
+def _fixed(text: str) -> str:
+    """With real minus signs, and in one line whatever the table's width."""
+    return text.replace("-", "\N{MINUS SIGN}").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _p(value: float | None) -> str:
     if value is None:
         return ""
-    return "< .001" if value < 0.001 else f"{value:.3f}".replace("0.", ".", 1)
+    return _fixed("< .001") if value < 0.001 else f"{value:.3f}".replace("0.", ".", 1)
