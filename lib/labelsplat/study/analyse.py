@@ -22,14 +22,15 @@ from labelsplat.labels import STRATA
 from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha
 from labelsplat.study.effects import order_effects, rater_offsets, tenths_of_sessions
 from labelsplat.study.exclusion import Exclusion, ExclusionRules, apply_rules
-from labelsplat.study.key import METHODS, read_key
+from labelsplat.study.key import read_key
 from labelsplat.study.mixed import MixedTest, crossed_test, holm
 from labelsplat.study.mos import difference_interval, mean_opinions
 from labelsplat.study.nonparametric import friedman, wilcoxon
 from labelsplat.study.package import SCALES, Package, read_package
-from labelsplat.study.pairwise import bradley_terry, count_wins, preferences
+from labelsplat.study.pairwise import bradley_terry, count_wins
 from labelsplat.study.panel import PanelSettings, miou_known, simulate_panel
 from labelsplat.study.power import PowerSettings, raters_needed
+from labelsplat.study.rated_tables import RatedTables, rated_tables
 from labelsplat.study.ratings import Ratings, grid, ratings_from_frame, read_ratings
 
 PRIMARY = ("refined", "self_training")
@@ -88,34 +89,6 @@ class StudyReport:
     def simulated(self) -> bool:
         """Whether every table and figure must carry the mark SIMULATED."""
         return self.ratings.simulated
-
-
-@dataclass(frozen=True, eq=False)
-class _Tables:
-    """Kept ratings as arrays; ``differences(a, b)`` is all that tests see."""
-
-    scored: pd.DataFrame
-    design: str
-    raters: list[str]
-    images: list[str]
-    methods: list[str]
-    opinions: np.ndarray  # [R, I, M], NaN where there is no rating; pairs: all NaN
-
-    def differences(self, a: str, b: str) -> np.ndarray:
-        """``[R, I]``: rating of a less that of b; of pairs 1, 0, -1 for a, neither, b."""
-        if self.design == "acr":
-            places = [self.methods.index(name) for name in (a, b)]
-            return self.opinions[..., places[0]] - self.opinions[..., places[1]]
-        found = preferences(self.scored, a, b)
-        return grid(found, "difference", raters=self.raters, columns=self.images, by="image")
-
-    def of(self, images: list[str]) -> _Tables:
-        """The same of some images."""
-        places = [self.images.index(name) for name in images]
-        rows = self.scored[self.scored["image"].isin(images)]
-        return _Tables(
-            rows, self.design, self.raters, images, self.methods, self.opinions[:, places]
-        )
 
 
 def analyse_line(
@@ -189,7 +162,7 @@ def analyse_study(
     """
     exclusion = apply_rules(ratings, package, settings.rules)
     kept = ratings.without(exclusion.reasons)
-    tables = _tables(kept)
+    tables = rated_tables(kept)
     draws = {"draws": settings.bootstrap, "seed": seed}
     pairs, tests = _pairs(tables, draws)
     names = sorted(kept.scored["unit"].unique())
@@ -224,31 +197,18 @@ def analyse_study(
     )  # fmt: skip
 
 
-def _tables(kept: Ratings) -> _Tables:
-    scored = kept.scored
-    used = set(scored["method"]) | set(scored["other_method"])
-    raters, images = (sorted(scored[name].unique()) for name in ("rater", "image"))
-    methods = [name for name in METHODS if name in used]
-    opinions = np.full((len(raters), len(images), len(methods)), np.nan)
-    if kept.design == "acr":
-        for m, name in enumerate(methods):
-            rows = scored[scored["method"] == name]
-            opinions[..., m] = grid(rows, "rating", raters=raters, columns=images, by="image")
-    return _Tables(scored, kept.design, raters, images, methods, opinions)
-
-
 def _name(a: str, b: str) -> str:
     return f"{a}-{b}"
 
 
-def _couples(tables: _Tables) -> list[tuple[str, str]]:
+def _couples(tables: RatedTables) -> list[tuple[str, str]]:
     """Pairs of methods, the supposedly better one first; the primary one leads."""
     upward = [name for name in _UPWARD if name in tables.methods]
     found = [(b, a) for a, b in combinations(upward, 2)]
     return sorted(found, key=lambda couple: couple != PRIMARY)
 
 
-def _mos(tables: _Tables, draws: dict[str, int]) -> dict[str, Any]:
+def _mos(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any]:
     if tables.design != "acr":
         return {}
     found = mean_opinions(tables.opinions, **draws)
@@ -260,7 +220,7 @@ def _mos(tables: _Tables, draws: dict[str, int]) -> dict[str, Any]:
     return out
 
 
-def _strengths(tables: _Tables, draws: dict[str, int]) -> dict[str, Any] | None:
+def _strengths(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any] | None:
     if tables.design != "pairs":
         return None
     if not tables.methods:
@@ -276,7 +236,7 @@ def _strengths(tables: _Tables, draws: dict[str, int]) -> dict[str, Any] | None:
 
 
 def _pairs(
-    tables: _Tables, draws: dict[str, int]
+    tables: RatedTables, draws: dict[str, int]
 ) -> tuple[dict[str, Any], dict[str, MixedTest | None]]:
     out: dict[str, Any] = {}
     tests: dict[str, MixedTest | None] = {}
@@ -322,7 +282,7 @@ def _pair(values: np.ndarray, test: MixedTest | None, draws: dict[str, int]) -> 
     return {**row, **found, **more}
 
 
-def _by_stratum(tables: _Tables, draws: dict[str, int]) -> dict[str, Any]:
+def _by_stratum(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any]:
     where = tables.scored.drop_duplicates("image").set_index("image")["stratum"]
     out = {}
     for stratum in STRATA:
@@ -341,16 +301,8 @@ def _by_stratum(tables: _Tables, draws: dict[str, int]) -> dict[str, Any]:
     return out
 
 
-def _image_means(tables: _Tables) -> np.ndarray:
-    """``[I, M]`` mean rating by image and method, NaN where there is none."""
-    known = np.isfinite(tables.opinions)
-    counts = known.sum(0)
-    sums = np.where(known, tables.opinions, 0.0).sum(0)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-
-
-def _friedman(tables: _Tables) -> dict[str, Any]:
-    found = friedman(_image_means(tables), tables.methods)
+def _friedman(tables: RatedTables) -> dict[str, Any]:
+    found = friedman(tables.image_means(), tables.methods)
     if tables.design == "pairs":
         found["reason"] = "of pairs no method is rated by itself"
     return found if len(tables.raters) >= 2 else _not_tested(found)
@@ -361,7 +313,7 @@ def _not_tested(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "statistic": None, "p": None, "reason": FEW_RATERS}
 
 
-def _wilcoxon(tables: _Tables) -> dict[str, Any]:
+def _wilcoxon(tables: RatedTables) -> dict[str, Any]:
     out = {}
     for a, b in _couples(tables):
         values = tables.differences(a, b)
@@ -412,7 +364,7 @@ def _panel(panel: PanelSettings | None, miou: bool) -> dict[str, Any] | None:
     return {"f": panel.describe(known=miou), "miou_known": miou, "settings": asdict(panel)}
 
 
-def _limits(tables: _Tables, kept: Ratings, exclusion: Exclusion) -> list[str]:
+def _limits(tables: RatedTables, kept: Ratings, exclusion: Exclusion) -> list[str]:
     out = []
     if len(tables.raters) < 2:
         left = f"{len(tables.raters)} of {exclusion.raters} rated well enough"
