@@ -56,6 +56,15 @@ def test_many_raters_come_near_the_limit():
     assert limit_power(Components(0.1, 0.0, 1.0), images=24, difference=0.1) == 1
 
 
+def test_the_limit_is_a_number_however_large_the_difference():
+    shifts = np.linspace(0.1, 60, 600)
+    limits = np.array(
+        [limit_power(Components(0, 24.0, 1), images=24, difference=shift) for shift in shifts]
+    )
+    assert np.isfinite(limits).all() and limits.max() == 1
+    assert (np.diff(limits) > -1e-9).all() and limits[0] == pytest.approx(0.0507, abs=2e-3)
+
+
 def test_the_fewest_raters_with_the_power_asked_for():
     settings = PowerSettings(simulations=2000)
     found = raters_needed(PARTS, images=24, settings=settings, seed=0)

@@ -289,6 +289,11 @@ class Layout:
         return self.reports / "figures"
 
     @property
+    def study_figures(self) -> Path:
+        """Committed pictures of the human study."""
+        return self.reports / "study"
+
+    @property
     def tables(self) -> Path:
         """Committed tables that plots are drawn from."""
         return self.reports / "tables"

@@ -104,7 +104,7 @@ def analyse_line(
     """Analyse the study that was prepared; writes ``reports/metrics/user_study.json``.
 
     Args:
-        layout: of the project; package and key lie below ``work/study``.
+        layout: of the project; package and key lie below ``data/study``.
         ratings: an exported CSV file, relative to the project; "" = a simulated panel.
         bootstrap: see :class:`AnalysisSettings`.
         panel: fields of :class:`~labelsplat.study.panel.PanelSettings`.

@@ -22,6 +22,8 @@ from labelsplat.study.mixed import Components, from_squares
 ALPHA = 0.05
 """Error rate of the primary test."""
 
+_CERTAIN = 30.0  # standard errors: beyond, the noncentral t has no figures left in float64
+
 
 @dataclass(frozen=True)
 class PowerSettings:
@@ -144,8 +146,12 @@ def limit_power(parts: Components, *, images: int, difference: float) -> float:
     if parts.image <= 0:
         return 1.0
     shift = difference / np.sqrt(parts.image / images)
+    if shift > _CERTAIN:
+        return 1.0
     edge = stats.t.ppf(1 - ALPHA / 2, images - 1)
-    return float(stats.nct.sf(edge, images - 1, shift) + stats.nct.cdf(-edge, images - 1, shift))
+    # Far from the edge scipy's lower tail is now and then NaN; there it is far below 1e-9.
+    wrong_side = np.nan_to_num(stats.nct.cdf(-edge, images - 1, shift))
+    return float(min(1.0, stats.nct.sf(edge, images - 1, shift) + wrong_side))
 
 
 def raters_needed(parts: Components, *, images: int, settings: PowerSettings, seed: int) -> Power:

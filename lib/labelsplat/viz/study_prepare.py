@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labelsplat.base.arms import ARM_TITLES
+from labelsplat.study.tables import METHOD_TITLES
 from labelsplat.viz.figures import Picture, new_figure
 from labelsplat.viz.pictures import label_sheet
-from labelsplat.viz.style import ARM_COLOURS, styled
+from labelsplat.viz.study import METHOD_COLOURS
+from labelsplat.viz.style import styled
 
-METHOD_COLOURS = {**ARM_COLOURS, "reference": "#5f6b7a"}
-METHOD_TITLES = {**ARM_TITLES, "reference": "true labels"}
 _CHECKS = {"absurd": "#d55e00", "repeat": "#000000"}
 _CHECK_TITLES = {"absurd": "check: absurd", "repeat": "check: seen before"}
 
