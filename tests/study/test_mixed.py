@@ -177,3 +177,13 @@ def test_holm_by_hand():
     assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
+
+
+def test_of_two_hills_the_higher_one_is_found():
+    """Here the likelihood has one maximum inside and a higher one where raters do not differ."""
+    n = np.nan
+    values = np.array(
+        [[n, n, 0, n], [n, 0, 0, -1], [1, -1, -1, -1], [2, n, n, n], [-1, n, n, -1], [n, -1, 0, 0]]
+    )
+    found = fit_reml(values)
+    assert found.rater == 0 and found.image / found.rest == pytest.approx(0.2675, abs=0.001)

@@ -18,6 +18,9 @@ from scipy import linalg, optimize
 _ZERO = 1e-8
 """Variance ratio under which a component counts as absent."""
 
+_STARTS = ((0.1, 0.1), (1.0, 1.0), (30.0, 30.0), (0.0, 0.3), (0.3, 0.0))
+"""Variance ratios that the search begins at, edges included: there may be a hill of its own."""
+
 
 @dataclass(frozen=True)
 class Reml:
@@ -123,9 +126,9 @@ def _criterion(ratios: np.ndarray, data: _Crossed) -> tuple[float, np.ndarray]:
 
 
 def _best(data: _Crossed) -> np.ndarray | None:
-    """The ratios at the maximum; from two starts, since the likelihood may have two hills."""
+    """The ratios at the maximum; from several starts, for the likelihood may have several hills."""
     best, value = None, np.inf
-    for start in ((0.1, 0.1), (1.0, 1.0)):
+    for start in _STARTS:
         found = optimize.minimize(
             _criterion, start, args=(data,), jac=True, method="L-BFGS-B",
             bounds=[(0, 1e6)] * 2, options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500},
