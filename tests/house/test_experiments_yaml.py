@@ -81,6 +81,7 @@ def test_no_experiment_opens_the_test_set_or_what_was_learned_from_it(stages):
             "paper_setting": set(),
             # Runs the line in a copy; reports on its test heads, and nothing is chosen by that.
             "estimated_line": set(),
+            "study_checks": set(),
         }
         assert data == allowed.get(name, {"data/experiments"})
 
@@ -98,7 +99,7 @@ def test_an_experiment_is_not_dirtied_by_anothers_settings(stages):
     assert own["trial_setting"] == shared | {"trial_setting"}
     assert own["head_frames"] == shared | {"head_frames"}
     assert own["paper_setting"] == {"processes", "paper_setting"}
-    assert own["estimated_line"] == set()
+    assert own["estimated_line"] == set() and own["study_checks"] == {"study_checks"}
     assert own["heads"] == shared and own["label_noise"] == set()
 
 

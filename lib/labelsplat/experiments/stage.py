@@ -18,6 +18,7 @@ from labelsplat.experiments.heads import head_names, make_heads, read_head
 from labelsplat.experiments.label_noise import gather_rows, noise_rows
 from labelsplat.experiments.paper_setting import run_paper_setting
 from labelsplat.experiments.settings import CouplingSettings, NoiseSettings, Setup, section
+from labelsplat.experiments.study_checks import run_study_checks
 from labelsplat.experiments.summary import header, miou_interval
 from labelsplat.experiments.trial_setting import run_trial_setting
 from labelsplat.refine import RefineSettings
@@ -32,6 +33,7 @@ EXPERIMENTS = (
     "trial_setting",
     "head_frames",
     "estimated_line",
+    "study_checks",
     "paper_setting",
 )
 """Names of the stages."""
@@ -90,6 +92,8 @@ def run_experiment(
         )
     elif group == "estimated_line":
         found = run_estimated_line(layout)
+    elif group == "study_checks":
+        found = run_study_checks(experiments[group], seed=seed)
     elif group == "label_noise":
         reports = {k: read_json(report_path(layout, f"noise@{k}")) for k in KINDS}
         found = {"rows": gather_rows(reports)}

@@ -140,6 +140,7 @@ def _pages(metrics: Path) -> list[tuple[str, str]]:
         "label_noise": "label noise", "trial_setting": "the earlier trial",
         "head_frames": "head frames", "estimated_line": "the line with estimated frames",
         "paper_setting": "the paper's setting, on stand-ins",
+        "study_checks": "the study's test, checked",
     }  # fmt: skip
     done = [name for name in titles if (metrics / f"{name}.json").is_file()]
     return [(titles[name], f"html/experiments/{name}.html") for name in done]

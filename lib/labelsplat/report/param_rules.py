@@ -32,7 +32,14 @@ POSITIVE = {
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 
-AT_LEAST = {"parser.width": 4, "parser.batch": 2, "capture.size": 16, "study.images": 2}
+AT_LEAST = {
+    "parser.width": 4,
+    "parser.batch": 2,
+    "capture.size": 16,
+    "study.images": 2,
+    "study.power.simulations": 100,
+    "study.power.most_raters": 2,
+}
 """Smallest values: batch normalisation needs two images."""
 
 AT_MOST = {
