@@ -36,7 +36,7 @@ def finish(root: Path) -> bool:
     written = [layout.metrics / f"{name}.json" for name in GATHERED]
     front = importlib.util.find_spec(_FRONT)
     if front:
-        written.append(layout.reports / "index.html")
+        written += [layout.reports / "index.html", layout.reports / "user_study.html"]
     done = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
     if done == _done(inputs, written):
         return False
@@ -56,8 +56,10 @@ def finish(root: Path) -> bool:
     _write_pretrain(layout)
     if front:
         from labelsplat.report.front import write_front_page
+        from labelsplat.report.study_page import write_study_page
 
         write_front_page(layout)
+        write_study_page(layout)
     with atomic_path(stamp) as temporary:
         temporary.write_text(_done(inputs, written), encoding="utf-8")
     return True
@@ -179,11 +181,13 @@ def _fingerprint(layout: Layout) -> str:
         layout.reports / "fits",
         layout.reports / "training",
         layout.figures,
+        layout.study_figures,
         layout.tables,
         layout.metrics,
     ):
         files += sorted(p for p in folder.rglob("*") if p.is_file())
-    files += sorted(Path(__file__).parent.glob("*front*"))
+    for pattern in ("*front*", "*study*", "page_pictures.py"):
+        files += sorted(Path(__file__).parent.glob(pattern))
     made_here = {layout.metrics / f"{name}.json" for name in GATHERED}
     digest = hashlib.sha256(str(setup_seconds(layout.root)).encode())
     for path in files:

@@ -9,8 +9,6 @@ in it. Called by ``labelsplat finish``, or by hand::
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import sys
 from dataclasses import dataclass
@@ -35,7 +33,9 @@ from labelsplat.report.front_numbers import (
     score,
     signed,
 )
+from labelsplat.report.front_study import read_study
 from labelsplat.report.front_words import answer, findings, tiles
+from labelsplat.report.page_pictures import Picture, picture_addresses
 from labelsplat.report.params import profile_names, profile_text, read_yaml
 from labelsplat.report.templates import templates
 
@@ -53,22 +53,6 @@ _CAPTIONS = {
     "labels_profile": "Captured heads, each seen from the side: raw and refined labels.",
     "per_class": "Each class at extreme poses, before and after.",
 }
-_WIDTHS = (1600, 1200, 900, 640)  # tried in turn where a picture is too heavy
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure for the page.
-
-    Attributes:
-        caption: a sentence, also its alternative text.
-        address: a data URI, None where there is no picture.
-        missing: why there is none.
-    """
-
-    caption: str
-    address: str | None
-    missing: str = "is made by make repro"
 
 
 @dataclass(frozen=True)
@@ -152,10 +136,11 @@ def front_page(layout: Layout) -> str:
         "size": params.get("capture", {}).get("size"),
         "machine": _machine(metrics),
         "stages": chapters(layout, params, metrics),
+        "study": read_study(layout),
     }
     empty = page.render(values, pictures={n: Picture(c, None) for n, c in _CAPTIONS.items()})
     room = PAGE_BYTES - len(empty.encode()) - 10_000
-    return page.render(values, pictures=_pictures(layout.figures, room))
+    return page.render(values, pictures=picture_addresses(layout.figures, _CAPTIONS, room))
 
 
 def update_readme(layout: Layout) -> bool:
@@ -330,51 +315,6 @@ def _raw(css: str):
     from markupsafe import Markup
 
     return Markup(css)
-
-
-def _pictures(folder: Path, room: int) -> dict[str, Picture]:
-    """The page's figures as data URIs, ``room`` bytes in all."""
-    found = {
-        name: folder / f"{name}.png" for name in _CAPTIONS if (folder / f"{name}.png").is_file()
-    }
-    sizes = {name: path.stat().st_size for name, path in found.items()}
-    out = {name: Picture(caption, None) for name, caption in _CAPTIONS.items()}
-    # Light pictures first: what they leave of their share goes to the heavy ones.
-    left = room
-    for place, name in enumerate(sorted(found, key=sizes.get)):
-        address = _data_uri(found[name], left // (len(found) - place))
-        left -= len(address) if address else 0
-        missing = "cannot be shown" if address is None else ""
-        out[name] = Picture(_CAPTIONS[name], address, missing)
-    return out
-
-
-def _data_uri(path: Path, room: int) -> str | None:
-    """A picture as a data URI of at most ``room`` characters, in WebP if need be; else None."""
-    content = path.read_bytes()
-    address = _encoded("png", content)
-    if len(address) <= room:
-        return address
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(content)).convert("RGB")
-    except OSError:
-        return None
-    for width in _WIDTHS:
-        smaller = image
-        if image.width > width:
-            smaller = image.resize((width, round(image.height * width / image.width)))
-        buffer = io.BytesIO()
-        smaller.save(buffer, "WEBP", quality=85, method=6)
-        address = _encoded("webp", buffer.getvalue())
-        if len(address) <= room:
-            return address
-    return None
-
-
-def _encoded(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def main(arguments: list[str] | None = None) -> int:
