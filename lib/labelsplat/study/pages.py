@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 STATIC = {
     "study.css": "text/css; charset=utf-8",
     "study.js": "text/javascript; charset=utf-8",
+    "study.svg": "image/svg+xml",
 }
 """The only files that are served beside the package's pictures."""
 

@@ -19,6 +19,14 @@ document.documentElement.classList.add("js");
 
 // -- sending -------------------------------------------------------------------------------------
 
+let fading = 0;
+
+function say(text) {
+  clearTimeout(fading);
+  told.textContent = text;
+  fading = setTimeout(() => { told.textContent = ""; }, 2500);
+}
+
 function trouble(text) {
   alarm.textContent = text;
   alarm.hidden = !text;
@@ -68,12 +76,15 @@ async function answer(button) {
   button.classList.add("sent");
   document.getElementById("page").setAttribute("aria-busy", "true");
   const found = await send({
-    action: form.getAttribute("action"), item: form.elements.item.value, rating: button.value, word,
+    action: form.getAttribute("action"),
+    item: form.elements.namedItem("item").value,
+    rating: button.value,
+    word,
   });
-  if (found.status === 409) told.textContent = "This screen was answered elsewhere.";
-  else if (found.status >= 400) told.textContent = "This answer was not taken.";
-  else if (found.outcome === "practice") told.textContent = `Practice: ${word}.`;
-  else told.textContent = found.outcome === "changed" ? `Changed to ${word}.` : `Saved: ${word}.`;
+  if (found.status === 409) say("This screen was answered elsewhere.");
+  else if (found.status >= 400) say("This answer was not taken.");
+  else if (found.outcome === "practice") say(`Practice: ${word}.`);
+  else say(found.outcome === "changed" ? `Changed to ${word}.` : `Saved: ${word}.`);
   await turnTo(found.next);
 }
 
@@ -105,6 +116,7 @@ async function turnTo(address) {
   document.getElementById("page").replaceWith(fresh);
   document.title = page.title;
   history.replaceState(null, "", response.url);
+  if (!fresh.querySelector("[data-rate]")) say(""); // such pages speak for themselves
   furnish();
   document.getElementById("main").focus({ preventScroll: true });
   busy = false;
@@ -255,6 +267,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 async function begin() {
+  // Where the list would push the answers down it opens on demand.
   const small = matchMedia("(max-width: 60rem)").matches;
   const legend = document.querySelector("details.key");
   if (legend && small) legend.open = false;
@@ -264,7 +277,7 @@ async function begin() {
   if (!kept || !document.querySelector("[data-rate]")) return;
   busy = true;
   const found = await send(JSON.parse(kept));
-  if (found.status < 400) told.textContent = "Your last answer is saved.";
+  if (found.status < 400) say("Your last answer is saved.");
   await turnTo(found.next);
 }
 
