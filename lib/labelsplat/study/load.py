@@ -84,24 +84,30 @@ def _get(connection: http.client.HTTPConnection, path: str, tally: _Tally) -> st
     return body.decode(errors="replace")
 
 
-def _rater(link: str, end: float, pause: float, seed: int, tally: _Tally) -> None:
-    at, rng = urlsplit(link), random.Random(seed)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=30)
+def _rater(
+    connection: http.client.HTTPConnection,
+    path: str,
+    end: float,
+    pause: float,
+    seed: int,
+    tally: _Tally,
+) -> None:
+    rng = random.Random(seed)
     time.sleep(rng.uniform(0, pause))  # people do not begin in step
     while time.monotonic() < end:
         begun = time.monotonic()
-        page = _get(connection, f"{at.path}/rate", tally)
+        page = _get(connection, f"{path}/rate", tally)
         tally.pages.append(time.monotonic() - begun)
         item = _ITEM.search(page)
         if not item:
             return
         for picture in _PICTURE.findall(page):
-            _get(connection, f"{at.path}/{picture}", tally)
+            _get(connection, f"{path}/{picture}", tally)
         time.sleep(rng.uniform(0.5, 1.5) * pause)
         rating = rng.randint(1, 5)
         body = urlencode({"item": item[1], "rating": rating})
         begun = time.monotonic()
-        connection.request("POST", f"{at.path}/rate", body, _FORM)
+        connection.request("POST", f"{path}/rate", body, _FORM)
         response = connection.getresponse()
         answer = response.read()
         if response.status == 200 and b'"saved"' in answer:
@@ -112,10 +118,14 @@ def _rater(link: str, end: float, pause: float, seed: int, tally: _Tally) -> Non
 
 
 def _guarded(link: str, end: float, pause: float, seed: int, tally: _Tally) -> None:
+    at = urlsplit(link)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=30)
     try:
-        _rater(link, end, pause, seed, tally)
+        _rater(connection, at.path, end, pause, seed, tally)
     except (OSError, http.client.HTTPException) as error:
         tally.errors.append(f"{type(error).__name__}: {error}")
+    finally:
+        connection.close()
 
 
 def _ready_raters(store: Store, package: Package, count: int, base: str) -> list[tuple[str, str]]:

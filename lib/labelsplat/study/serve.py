@@ -48,10 +48,14 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(found[0], socket.SOCK_STREAM)
-        # A study that is started anew must not wait until its old connections are forgotten.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(found[4])
-        sock.listen(512)
+        try:
+            # A study that is started anew must not wait until its old connections are forgotten.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(found[4])
+            sock.listen(512)
+        except BaseException:
+            sock.close()
+            raise
     except (OSError, OverflowError) as error:
         raise LabelsplatError(
             f"cannot listen there ({error})",
