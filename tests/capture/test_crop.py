@@ -20,7 +20,6 @@ from labelsplat.capture import (
     orbit_camera,
     prepare,
     restore_crop,
-    restore_mask,
 )
 
 SIZE = 40
@@ -129,7 +128,7 @@ def test_of_an_uncropped_photo_nothing_lies_outside(loose):
     labels = np.random.default_rng(0).integers(0, 19, (SIZE, SIZE)).astype(np.uint8)
     full = restore_crop(labels, crop, 255)
     assert full.shape == (120, 160) and not (full == 255).any()
-    np.testing.assert_array_equal(full, restore_mask(labels, crop))
+    np.testing.assert_array_equal(full, restore_crop(labels, crop))
     inner = labels[crop.top : crop.top + crop.inner_height]  # 160 pixels become 40, 120 become 30
     np.testing.assert_array_equal(full, inner.repeat(4, 0).repeat(4, 1))
 

@@ -14,7 +14,7 @@ from labelsplat.capture import (
     load_photo,
     orbit_camera,
     prepare,
-    restore_mask,
+    restore_crop,
     straight_pixels,
     undistort,
     undistortion_maps,
@@ -244,7 +244,7 @@ def test_a_square_of_working_size_passes_unchanged(tmp_path):
     np.testing.assert_array_equal(prepared.images[0], photo)
     assert prepared.valid.all()
     np.testing.assert_array_equal(prepared.cameras[0].intrinsics, view.camera.intrinsics)
-    np.testing.assert_array_equal(restore_mask(photo[..., 0], prepared.crops[0]), photo[..., 0])
+    np.testing.assert_array_equal(restore_crop(photo[..., 0], prepared.crops[0]), photo[..., 0])
 
 
 def test_resizing_averages_over_area_and_pads_by_the_edge(tmp_path):
@@ -296,7 +296,7 @@ def test_restored_masks_lie_where_the_photo_does(tmp_path, width, height, size):
     prepared = prepare(capture_of(view), size)
     crop, camera = prepared.crops[0], prepared.cameras[0]
     mask = np.arange(size * size, dtype=np.uint16).reshape(size, size)
-    restored = restore_mask(mask, crop)
+    restored = restore_crop(mask, crop)
     assert restored.shape == (height, width)
     assert restored.dtype == mask.dtype
     ray = np.linalg.inv(view.camera.intrinsics)
@@ -307,7 +307,7 @@ def test_restored_masks_lie_where_the_photo_does(tmp_path, width, height, size):
         near = {mask[int(y + b), int(x + a)] for a in (-1e-6, 1e-6) for b in (-1e-6, 1e-6)}
         assert restored[row, column] in near
     with pytest.raises(ValueError, match="its crop says"):
-        restore_mask(mask[:-1], crop)
+        restore_crop(mask[:-1], crop)
 
 
 def test_a_capture_is_prepared_the_same_twice_and_view_by_view(facescape):

@@ -8,7 +8,8 @@ import numpy as np
 
 from labelsplat.capture import list_subjects
 from labelsplat.capture.labelled import open_labelled
-from labelsplat.experiments.paper_setting import copy_project, write_stand_ins
+from labelsplat.experiments.copied_line import copy_project
+from labelsplat.experiments.paper_setting import write_stand_ins
 from labelsplat.labels import CELEBAMASK
 
 REPO = Path(__file__).resolve().parents[2]

@@ -79,6 +79,8 @@ def test_no_experiment_opens_the_test_set_or_what_was_learned_from_it(stages):
             "label_noise": set(),
             "trial_setting": {"data/capture", "data/heldout", "work/r1/predictions"},
             "paper_setting": set(),
+            # Runs the line in a copy; reports on its test heads, and nothing is chosen by that.
+            "estimated_line": set(),
         }
         assert data == allowed.get(name, {"data/experiments"})
 
@@ -96,6 +98,7 @@ def test_an_experiment_is_not_dirtied_by_anothers_settings(stages):
     assert own["trial_setting"] == shared | {"trial_setting"}
     assert own["head_frames"] == shared | {"head_frames"}
     assert own["paper_setting"] == {"processes", "paper_setting"}
+    assert own["estimated_line"] == set()
     assert own["heads"] == shared and own["label_noise"] == set()
 
 

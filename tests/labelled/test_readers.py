@@ -24,6 +24,22 @@ def test_celebamask(made, tmp_path):
         assert np.abs(image.astype(int) - made.photo(made.face(seed), seed)).mean() < 8
 
 
+def test_celebamask_is_split_as_celeba_is(made, tmp_path):
+    made.write_celebamask(tmp_path)
+    # By the number of the file: 162770 is the last to train with, 182638 the first to test on.
+    files = {1995: 162_770, 1996: 162_771, 1997: 182_637, 1998: 182_638, 1999: 202_599, 2000: 1}
+    rows = [f"{face:<11d}{file - 1:<12d}{file:06d}.jpg" for face, file in files.items()]
+    mapping = tmp_path / "CelebA-HQ-to-CelebA-mapping.txt"
+    mapping.write_text("\n".join(["idx        orig_idx    orig_file", *rows]) + "\n")
+    groups = {int(p.name): p.group for p in open_labelled("celebamask", tmp_path).photos}
+    expected = ["train", "val", "val", "test", "test", "train"]
+    assert [groups[face] for face in files] == expected
+    assert {groups[face] for face in groups.keys() - files.keys()} == {""}
+    mapping.write_text("0 119613 unknown.jpg\n")
+    with pytest.raises(CaptureError, match=r"mapping\.txt.*'0 119613 unknown\.jpg'"):
+        open_labelled("celebamask", tmp_path)
+
+
 def test_sides_named_by_the_viewer_are_turned_to_the_subjects(made, tmp_path):
     made.write_celebamask(tmp_path, mirrored=True)
     found = open_labelled("celebamask", tmp_path)

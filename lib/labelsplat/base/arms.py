@@ -12,3 +12,9 @@ ARM_TITLES = {
 }
 """In the order of the tables: nothing added; more steps on the old pool; raw predictions; refined
 labels; with novel views; true labels."""
+
+STUDY_ARMS = ("baseline", "self_training", "refined", "oracle")
+"""Those that people rate, see :mod:`labelsplat.study`."""
+
+REFERENCE = "reference"
+"""What the true label maps are called among them."""

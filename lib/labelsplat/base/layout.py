@@ -4,9 +4,12 @@
 
     data/     capture  standard/{photos,labels}          read by the stages that train and refine
               truth  heldout/{photos,truth}  test/{photos,truth,hard}  tune   read by evaluation
+              judged                                  what people rate, written by evaluation
+              study/{package,key.csv}                 the study, blinded, and its key
               experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
+    answers/  study.sqlite                            what people answered, never removed
     reports/  index.html  html/  metrics/  figures/  tables/  timing/  failed/
 
 A notebook says ``layout = Layout.find()`` and runs as well from Jupyter, in any working directory,
@@ -167,6 +170,31 @@ class Layout:
     def hard_truth(self) -> Path:
         """Truth of these."""
         return self.test / "hard" / "truth"
+
+    @property
+    def judged(self) -> Path:
+        """Test photos with every arm's label maps and the true ones, for people to judge."""
+        return self.data / "judged"
+
+    @property
+    def study_package(self) -> Path:
+        """The item package: all that the rating app shows, under blinded names."""
+        return self.data / "study" / "package"
+
+    @property
+    def study_key(self) -> Path:
+        """What the package's names stand for; it stays with the analyst."""
+        return self.data / "study" / "key.csv"
+
+    @property
+    def ratings_note(self) -> Path:
+        """Which ratings are analysed, with a digest of their file if they are people's."""
+        return self.data / "ratings.json"
+
+    @property
+    def answers(self) -> Path:
+        """The rating app's database; nothing of the line writes or removes it."""
+        return self.root / "answers" / "study.sqlite"
 
     @property
     def tune(self) -> Path:

@@ -35,7 +35,6 @@ from labelsplat.capture.images import (
     load_photo,
     prepare,
     restore_crop,
-    restore_mask,
     undistort,
 )
 from labelsplat.capture.inspect import (
@@ -153,7 +152,6 @@ __all__ = [
     "read_points",
     "read_pool",
     "restore_crop",
-    "restore_mask",
     "sample_standard",
     "scaled_by_landmarks",
     "scene_extent",

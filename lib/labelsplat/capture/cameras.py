@@ -73,6 +73,12 @@ class Camera:
         return replace(self, rotation=r, translation=scale * self.translation - r @ translation)
 
 
+HEAD_SHOT = (1.15, 16.5)
+"""Metres to the head's centre, and full field of view in degrees: with these the head fills about
+three quarters of the image. Embedded heads are photographed so, unless a lens is part of the test.
+"""
+
+
 def orbit_camera(
     yaw: float,
     pitch: float,

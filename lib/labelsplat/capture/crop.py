@@ -76,7 +76,7 @@ def crop_to_head(
     for row, index in enumerate(shown):
         view, crop = capture.views[index], places[index]
         photo, inside = undistort(load_photo(view), view)
-        images[row], valid[row] = _cut(photo, inside, crop)
+        images[row], valid[row] = cut_square(photo, inside, crop)
         inner = view.camera.resized(crop.inner_width, crop.inner_height)
         cameras.append(inner.padded(crop.left, crop.top, size, size))
         crops.append(crop)
@@ -119,7 +119,7 @@ def _place(camera: Camera, centre: np.ndarray, radius: float, size: int) -> Crop
     return Crop(camera.width, camera.height, left, top, width, height, size)
 
 
-def _cut(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+def cut_square(photo: np.ndarray, inside: np.ndarray, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
     """The square of a photo, ``[size, size, 3]``, and ``[size, size]`` bool: where it shows it."""
     step = np.array([crop.width / crop.inner_width, crop.height / crop.inner_height])
     first = np.array([crop.left, crop.top])

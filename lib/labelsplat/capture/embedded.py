@@ -16,7 +16,7 @@ import numpy as np
 from labelsplat.base import ParameterError, write_json
 from labelsplat.base.layout import Layout
 from labelsplat.base.parallel import run_jobs
-from labelsplat.capture.cameras import orbit_camera
+from labelsplat.capture.cameras import HEAD_SHOT, orbit_camera
 from labelsplat.capture.facescape import write_facescape
 from labelsplat.capture.poses import POSES, Pose
 from labelsplat.capture.sets import write_truth
@@ -24,11 +24,8 @@ from labelsplat.capture.sets import write_truth
 if TYPE_CHECKING:
     from labelsplat.capture.heads import Shot
 
-FIELD_OF_VIEW = 16.5
-"""Degrees; with DISTANCE the head fills about three quarters of the image."""
-
-DISTANCE = 1.15
-"""Metres from the head's centre; the standard set varies it between 1.0 and 1.25."""
+STANDARD_DISTANCES = (1.0, 1.25)
+"""Metres from the head's centre in the standard set; elsewhere it is :data:`HEAD_SHOT`'s."""
 
 PHOTOS_OF_A_SET = 1000
 """More than any set has of one head."""
@@ -77,11 +74,12 @@ class ViewSet:
         own = identity + 1000 * seed
         if self.poses in RIGS:
             return rig(self.poses, own, size)[: self.count]
-        near = (1.0, 1.25) if self.poses == "standard" else (DISTANCE, DISTANCE)
+        distance, field_of_view = HEAD_SHOT
+        near = STANDARD_DISTANCES if self.poses == "standard" else (distance, distance)
         rng = np.random.default_rng([seed, identity, *self.poses.encode()])
         shots = []
         for number, (yaw, pitch) in enumerate(self.angles(identity)):
-            lens = rng.uniform(*near), FIELD_OF_VIEW
+            lens = rng.uniform(*near), field_of_view
             if level != "plain":
                 lens = sample_lens(own, self.first_photo + number, level)
             camera = orbit_camera(yaw, pitch, *lens, size)

@@ -37,7 +37,7 @@ class HeadCheck:
 
 def check_head(identity: int, supersample: int, seed: int) -> HeadCheck:
     """Make one plain head, time it, and hold labels of its views against each other."""
-    from labelsplat.capture.cameras import orbit_camera
+    from labelsplat.capture.cameras import HEAD_SHOT, orbit_camera
     from labelsplat.capture.heads import (
         bake,
         build_head,
@@ -54,7 +54,7 @@ def check_head(identity: int, supersample: int, seed: int) -> HeadCheck:
     seconds = []
     for yaw in np.linspace(-90, 90, _TIMED_VIEWS):
         start = time.process_time()
-        render_view(scene, orbit_camera(float(yaw), 5, 1.15, 16.5, _TIMED_SIZE), supersample)
+        render_view(scene, orbit_camera(float(yaw), 5, *HEAD_SHOT, _TIMED_SIZE), supersample)
         seconds.append(time.process_time() - start)
     found = reprojection_agreement(scene, random_pairs(PAIRS_A_HEAD, own), supersample)
     return HeadCheck(made, tuple(seconds), found.shares)

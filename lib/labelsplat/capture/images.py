@@ -55,7 +55,7 @@ class Prepared:
         valid: ``[V, size, size]`` bool, False where a pixel lies beyond the photo's edge.
         cameras: V cameras of ``size x size`` pixels.
         angles: ``[V, 2]`` float64 (yaw, pitch) in degrees, None without a head frame.
-        crops: V places of the photos in their squares, for :func:`restore_mask`.
+        crops: V places of the photos in their squares, for :func:`restore_crop`.
         points: ``[M, 3]`` sparse points of the camera solver, None where there are none.
     """
 
@@ -198,26 +198,13 @@ def prepare(capture: Capture, size: int) -> Prepared:
     )
 
 
-def restore_mask(labels: np.ndarray, crop: Crop) -> np.ndarray:
-    """Carry a mask from the working square back to the undistorted photo's own size.
-
-    Args:
-        labels: ``[size, size]`` of any 8- or 16-bit integer type.
-        crop: of the same view, from :attr:`Prepared.crops`.
-
-    Returns:
-        ``[H, W]`` of the same type, by nearest pixel.
-    """
-    return restore_crop(labels, crop, 0)  # a whole photo has no pixels outside its square
-
-
-def restore_crop(labels: np.ndarray, crop: Crop, outside: int) -> np.ndarray:
-    """Carry a mask from a cropped working square back to the undistorted photo's own size.
+def restore_crop(labels: np.ndarray, crop: Crop, outside: int = 0) -> np.ndarray:
+    """Carry a mask from its square, whole or cropped, back to the undistorted photo's size.
 
     Args:
         labels: ``[size, size]`` of an 8- or 16-bit integer type.
-        crop: of the same view; also one of :func:`prepare`.
-        outside: value of the photo's pixels that the square does not show.
+        crop: of the same view, from :attr:`Prepared.crops`.
+        outside: value of the photo's pixels that a cropped square does not show.
 
     Returns:
         ``[H, W]`` of the same type, by nearest pixel.

@@ -2,7 +2,8 @@
 
 * ``celebamask``: ``CelebA-HQ-img/{id}.jpg`` (1024 px) and one mask a part,
   ``CelebAMask-HQ-mask-anno/{id // 2000}/{id:05d}_{part}.png`` (512 px); parts that a face does not
-  show have no file (github.com/switchablenorms/CelebAMask-HQ).
+  show have no file (github.com/switchablenorms/CelebAMask-HQ). With
+  ``CelebA-HQ-to-CelebA-mapping.txt`` beside them, faces are split as CelebA's are.
 * ``lapa``: ``images/*.jpg`` and ``labels/*.png`` of indices, perhaps below ``train``, ``val`` and
   ``test``; ``landmarks`` are not used (github.com/jd-opensource/lapa-dataset).
 * ``images``: ``images/*`` and ``labels/*.png`` of indices; a ``labels.json`` there names the
@@ -26,7 +27,7 @@ from PIL import Image
 from labelsplat.base import CaptureError, ParameterError
 from labelsplat.capture import _fields as fields
 from labelsplat.capture.images import nearest, pixels_of, read_photo, square_crop, to_square
-from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
+from labelsplat.labels import CELEBAMASK, IGNORE, Conversion, Vocabulary
 from labelsplat.labels import LAPA as LAPA_11
 
 LABELLED = ("celebamask", "lapa", "images")
@@ -41,6 +42,10 @@ PARTS = tuple(name for name in CELEBAMASK.classes if name != "background")
 
 PER_FOLDER = 2000
 """Faces in each of CelebAMask-HQ's mask folders."""
+
+CELEBA_PARTITION = {"train": 1, "val": 162_771, "test": 182_638}
+"""First file of each group in CelebA's ``list_eval_partition.txt``; CelebAMask-HQ keeps that split
+for its faces, by ``CelebA-HQ-to-CelebA-mapping.txt``."""
 
 SIDES = (("l_brow", "r_brow"), ("l_eye", "r_eye"))
 """Pairs of classes that tell whose left is meant."""
@@ -201,21 +206,21 @@ def carry(
     Raises:
         CaptureError: an index without a class, or a class that the vocabulary does not have.
     """
-    missing = [name for name in classes if name not in vocabulary.classes]
-    if missing:
+    conversion = Conversion(Vocabulary("this set", tuple(classes), ()), vocabulary)
+    if conversion.dropped:
         raise CaptureError(
-            f"class {missing[0]!r} is unknown in vocabulary {vocabulary.name!r}", where=where,
+            f"class {conversion.dropped[0]!r} is unknown in vocabulary {vocabulary.name!r}",
+            where=where,
             remedy=f"Its classes are {', '.join(vocabulary.classes)}",
-        )  # fmt: skip
-    table = np.full(256, IGNORE, np.uint8)
-    table[: len(classes)] = [vocabulary.index(name) for name in classes]
-    wrong = np.unique(indices[(indices >= len(classes)) & (indices != IGNORE)])
-    if wrong.size:
+        )
+    try:
+        return conversion.labels(indices)
+    except ValueError:
+        wrong = indices[(indices >= len(classes)) & (indices != IGNORE)].min()
         raise CaptureError(
-            f"index {wrong[0]} has no class, there are {len(classes)}", where=where,
+            f"index {wrong} has no class, there are {len(classes)}", where=where,
             remedy="Name the classes in a labels.json beside the label maps",
-        )  # fmt: skip
-    return table[indices]
+        ) from None  # fmt: skip
 
 
 def sides_mirrored(found: LabelledSet) -> bool:
@@ -251,6 +256,7 @@ def sides_mirrored(found: LabelledSet) -> bool:
 def _open_celebamask(root: Path) -> LabelledSet:
     base = root / "CelebAMask-HQ" if (root / "CelebAMask-HQ").is_dir() else root
     masks = base / "CelebAMask-HQ-mask-anno"
+    groups = _partition(base / "CelebA-HQ-to-CelebA-mapping.txt")
     photos = []
     for image in _listed(base / "CelebA-HQ-img"):
         if not re.fullmatch(r"\d+", image.stem):
@@ -258,7 +264,8 @@ def _open_celebamask(root: Path) -> LabelledSet:
         number = int(image.stem)
         folder = masks / str(number // PER_FOLDER)
         if (folder / f"{number:05d}_skin.png").is_file():
-            photos.append(LabelledPhoto(f"{number:05d}", image, folder))
+            group = groups.get(number, "")
+            photos.append(LabelledPhoto(f"{number:05d}", image, folder, group))
 
     def indices(photo: LabelledPhoto) -> np.ndarray:
         out = None
@@ -278,6 +285,31 @@ def _open_celebamask(root: Path) -> LabelledSet:
         return out
 
     return LabelledSet(root, tuple(photos), ("background", *PARTS), indices)
+
+
+def _partition(path: Path) -> dict[int, str]:
+    """CelebA's own split of CelebAMask-HQ's faces by number; empty without the mapping file.
+
+    Its lines are ``idx orig_idx orig_file`` below a head line; the number of ``orig_file`` decides.
+    """
+    groups: dict[int, str] = {}
+    if not path.is_file():
+        return groups
+    for line in path.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if len(words) != 3 or not words[0].isdigit():
+            continue
+        face = re.match(r"\d+", words[2])
+        if face is None:
+            raise CaptureError(
+                f"the line {line!r} names no file of CelebA",
+                where=path,
+                remedy="Copy it anew, or remove it: every tenth face is then kept for tests",
+            )
+        number = int(face.group())
+        later = [name for name, first in CELEBA_PARTITION.items() if number >= first]
+        groups[int(words[0])] = later[-1]
+    return groups
 
 
 def _open_lapa(root: Path) -> LabelledSet:

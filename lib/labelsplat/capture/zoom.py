@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelsplat.capture.crop import _cut
+from labelsplat.capture.crop import cut_square
 from labelsplat.capture.images import Crop, load_photo, prepare, square_crop, undistort
 from labelsplat.capture.views import Capture, View
 
@@ -32,4 +32,4 @@ def enlarged(capture: Capture, view: View, crop: Crop, size: int) -> np.ndarray:
         max(1, round(crop.inner_width * by)), max(1, round(crop.inner_height * by)), size,
     )  # fmt: skip
     photo, inside = undistort(load_photo(view), view)
-    return _cut(photo, inside, larger)[0]
+    return cut_square(photo, inside, larger)[0]

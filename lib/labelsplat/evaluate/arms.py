@@ -84,18 +84,19 @@ def arm_files(layout: Layout, rounds: Mapping[str, Mapping[str, Any]]) -> dict[s
     return files
 
 
+def true_subjects(photos: str | Path) -> list[str]:
+    """The subjects of a set with true labels: heads, or single photos of a labelled set."""
+    groups = pool_groups(photos)
+    return groups["test"] if groups is not None else list_subjects("auto", photos)
+
+
 def true_heads(photos: str | Path, truth: str | Path, size: int) -> Iterator[TrueHead]:
     """All heads of a set with true labels, one at a time, at ``size`` pixels.
 
     Raises:
         LabelsplatError: photos or labels cannot be read, or the labels are of another size.
     """
-    groups = pool_groups(photos)
-    if groups is not None:
-        for name in groups["test"]:
-            yield true_head(photos, truth, name, size)
-        return
-    for subject in list_subjects("auto", photos):
+    for subject in true_subjects(photos):
         yield true_head(photos, truth, subject, size)
 
 
@@ -141,6 +142,7 @@ def score_arms(
     size: int,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
+    keep: Callable[[TrueHead, dict[str, np.ndarray]], None] | None = None,
 ) -> dict[str, ViewConfusions]:
     """Confusion counts of each arm on every view of a set with true labels.
 
@@ -151,14 +153,17 @@ def score_arms(
         size: of the photos, in pixels.
         device: "auto", "cpu" or "cuda".
         progress: called with each subject's name once it is done.
+        keep: called with each head and its label maps by arm.
     """
     nets = {arm: load_checkpoint(path).net for arm, path in files.items()}
     parts: dict[str, list[ViewConfusions]] = {arm: [] for arm in nets}
     for head in true_heads(photos, truth, size):
         p = head.photos
-        for arm, net in nets.items():
-            labels = predict_labels(net, p.images, device)
+        maps = {arm: predict_labels(net, p.images, device) for arm, net in nets.items()}
+        for arm, labels in maps.items():
             parts[arm].append(compare_views(p.subject, p.names, p.angles, labels, head.labels))
+        if keep:
+            keep(head, maps)
         if progress:
             progress(p.subject)
     # Of a set that tells less apart than the project, parser and truth are compared as it does.

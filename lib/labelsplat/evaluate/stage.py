@@ -12,9 +12,16 @@ import numpy as np
 
 from labelsplat.base import atomic_path, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.capture import Prepared, capture_root, open_capture
+from labelsplat.capture import Prepared, capture_root, open_capture, pool_vocabulary
 from labelsplat.evaluate import summary
-from labelsplat.evaluate.arms import arm_files, has_truth, score_arms, true_head
+from labelsplat.evaluate.arms import (
+    TrueHead,
+    arm_files,
+    has_truth,
+    score_arms,
+    true_head,
+    true_subjects,
+)
 from labelsplat.evaluate.calibration import (
     Calibration,
     join_calibrations,
@@ -23,6 +30,12 @@ from labelsplat.evaluate.calibration import (
 from labelsplat.evaluate.confusions import ViewConfusions, join
 from labelsplat.evaluate.examples import Example, before_after, profile_example
 from labelsplat.evaluate.fit_quality import FitQuality, fit_quality, summarise_fit
+from labelsplat.evaluate.judged import (
+    Judged,
+    captures_to_judge,
+    subjects_to_judge,
+    write_judged,
+)
 from labelsplat.evaluate.labels_quality import (
     agreement,
     compare_labels,
@@ -77,7 +90,8 @@ def evaluate_line(
 ) -> Evaluation:
     """Score every arm on the test heads and the labels of every round on the capture views.
 
-    Writes ``reports/metrics/evaluate.json`` and ``reports/tables/confusion.csv``. A capture
+    Writes ``reports/metrics/evaluate.json``, ``reports/tables/confusion.csv``, and ``data/judged``
+    for people to judge (:mod:`labelsplat.evaluate.judged`). A capture
     without truth (a truth tree without ``labels.json``) is no error: its scores are null, and
     what remains is the agreement between views and pictures.
 
@@ -106,14 +120,27 @@ def evaluate_line(
     files = arm_files(layout, rounds)
     arms: dict[str, ViewConfusions] = {}
     if has_truth(layout.test_truth):
-        arms = score_arms(
-            files,
-            layout.test_photos,
-            layout.test_truth,
-            size,
-            device,
-            lambda subject: say(f"test head {subject}: {len(files)} arms"),
-        )
+        shown = subjects_to_judge(true_subjects(layout.test_photos))
+        coarse = pool_vocabulary(layout.test_photos)
+        with write_judged(layout.judged, unseen=True, vocabulary=coarse) as add:
+
+            def keep(head: TrueHead, maps: dict[str, np.ndarray]) -> None:
+                if head.photos.subject in shown:
+                    add(Judged(head.photos, maps, head.labels))
+
+            arms = score_arms(
+                files,
+                layout.test_photos,
+                layout.test_truth,
+                size,
+                device,
+                lambda subject: say(f"test head {subject}: {len(files)} arms"),
+                keep,
+            )
+    else:
+        with write_judged(layout.judged, unseen=False) as add:
+            for one in captures_to_judge(layout, files, size, device):
+                add(one)
     pretrain = None
     if arms:
         pretrain = pretrain_quality(

@@ -7,9 +7,6 @@ through with a few lines of params.yaml. The scores mean nothing.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,17 +15,19 @@ from typing import Any
 
 from PIL import Image
 
-from labelsplat.base import LabelsplatError, read_json
+from labelsplat.base import read_json
 from labelsplat.base.layout import Layout
 from labelsplat.capture import ViewSet, open_capture, read_labels
 from labelsplat.capture.embedded import Job, make_sets
 from labelsplat.capture.labelled import PARTS, PER_FOLDER
+from labelsplat.experiments.copied_line import (
+    change_params,
+    copy_project,
+    run_command,
+    run_line,
+)
 from labelsplat.labels import CELEBAMASK
 
-_LEFT_OUT = (
-    ".venv", ".git", ".dvc", "data", "models", "work", "reports", "out", ".checkpoints", "dvc.lock",
-    "__pycache__",
-)  # fmt: skip
 _PHOTO_NUMBER = 1990  # of the first face: two of CelebAMask-HQ's folders of masks are in use
 
 
@@ -55,9 +54,7 @@ def run_paper_setting(
         write_stand_ins(folder, settings, seed=seed, processes=processes)
         project = copy_project(layout.root, folder / "project")
         _set_params(project / "params.yaml", folder, settings["size"])
-        python = (sys.executable, "-m", "labelsplat")
-        for command in ((*python, "check"), ("dvc", "repro"), (*python, "finish")):
-            _run(command, project)
+        run_line(project)
         found = read_json(Layout(project).metrics / "evaluate.json")
         timing = read_json(Layout(project).metrics / "timing.json")
     scores = {
@@ -118,42 +115,15 @@ def write_face(root: Path, number: int, photo: Path, labels) -> None:
             mask.save(masks / f"{number:05d}_{part}.png")
 
 
-def copy_project(root: Path, target: Path) -> Path:
-    """Copy a project without anything that a run makes; ``target``."""
-    shutil.copytree(root, target, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    (target / "reports").mkdir()
-    _run(("git", "init", "-q", "."), target)
-    (target / ".dvc").mkdir()  # without the cache, which could answer in a run's place
-    shutil.copy2(root / ".dvc/config", target / ".dvc/config")
-    return target
-
-
 def _set_params(path: Path, folder: Path, size: int) -> None:
-    from ruamel.yaml import YAML
-
-    _run((sys.executable, "-m", "labelsplat", "profile", "quick"), path.parent)
-    yaml = YAML(typ="rt", pure=True)
-    params = yaml.load(path.read_text(encoding="utf-8"))
+    run_command((sys.executable, "-m", "labelsplat", "profile", "quick"), path.parent)
     learned, tested = str(folder / "celebamask"), str(folder / "celebamask_test")
-    params["capture"].update(
-        source="facescape", root=str(folder / "facescape"), size=size,
-        standard_source="celebamask", standard_root=learned, test_source="celebamask",
-        test_root=tested,
-    )  # fmt: skip
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(params, file)
 
+    def change(params: dict) -> None:
+        params["capture"].update(
+            source="facescape", root=str(folder / "facescape"), size=size,
+            standard_source="celebamask", standard_root=learned, test_source="celebamask",
+            test_root=tested,
+        )  # fmt: skip
 
-def _run(command: tuple[str, ...], folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "lib")}
-    environment.pop("LABELSPLAT_ROOT", None)
-    # A stage of the outer project, if any, is not the copy's.
-    for name in [name for name in environment if name.startswith("DVC")]:
-        environment.pop(name)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise LabelsplatError(
-            f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}",
-            where="the copy of the project",
-        )
+    change_params(path, change)

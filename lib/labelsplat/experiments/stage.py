@@ -12,6 +12,7 @@ from labelsplat.base.layout import Layout
 from labelsplat.evaluate import compare_views, join
 from labelsplat.experiments.corrupt import KINDS
 from labelsplat.experiments.coupling import compare_couplings
+from labelsplat.experiments.estimated_line import run_estimated_line
 from labelsplat.experiments.head_frames import compare_frames
 from labelsplat.experiments.heads import head_names, make_heads, read_head
 from labelsplat.experiments.label_noise import gather_rows, noise_rows
@@ -30,6 +31,7 @@ EXPERIMENTS = (
     "label_noise",
     "trial_setting",
     "head_frames",
+    "estimated_line",
     "paper_setting",
 )
 """Names of the stages."""
@@ -86,6 +88,8 @@ def run_experiment(
         found = run_paper_setting(
             layout, experiments[group], seed=seed, processes=experiments["processes"]
         )
+    elif group == "estimated_line":
+        found = run_estimated_line(layout)
     elif group == "label_noise":
         reports = {k: read_json(report_path(layout, f"noise@{k}")) for k in KINDS}
         found = {"rows": gather_rows(reports)}

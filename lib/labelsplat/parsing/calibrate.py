@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from labelsplat.base import LabelsplatError, read_json, write_json
-from labelsplat.labels import IGNORE
+from labelsplat.labels import IGNORE, foreground
 from labelsplat.parsing.data import LabelledImages
 from labelsplat.parsing.predict import predict
 
@@ -128,7 +128,9 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> Temperatur
 def calibrate_parser(net: nn.Module, data: LabelledImages, *, device: str = "auto") -> Temperature:
     """The temperature of a parser on images with true labels, by its plain forward pass.
 
-    Of many pixels, :data:`MOST_PIXELS` evenly spaced ones count.
+    Background that is called so is left out, as in the calibration error that it is to lower: it is
+    half of every picture and easy, and would decide alone. Of many pixels, :data:`MOST_PIXELS`
+    evenly spaced ones are looked at.
 
     Args:
         net: a parser.
@@ -147,8 +149,11 @@ def calibrate_parser(net: nn.Module, data: LabelledImages, *, device: str = "aut
         )
         # Spaced through all images, whatever their number of pixels.
         first = -(start * data.labels[0].size) % stride
-        rows.append(soft.reshape(-1, soft.shape[-1])[first::stride])
-        labels.append(data.labels[part].reshape(-1)[first::stride])
+        some = soft.reshape(-1, soft.shape[-1])[first::stride]
+        true = data.labels[part].reshape(-1)[first::stride]
+        counts = foreground(true) | (some.argmax(-1) != 0)
+        rows.append(some[counts])
+        labels.append(true[counts])
     return fit_temperature(np.concatenate(rows), np.concatenate(labels))
 
 

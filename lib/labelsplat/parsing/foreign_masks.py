@@ -18,7 +18,7 @@ from PIL import Image
 
 from labelsplat.base import LabelsplatError
 from labelsplat.capture import Capture, Crop, Prepared, View, undistortion_maps
-from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary
+from labelsplat.labels import CELEBAMASK, IGNORE, Conversion, Vocabulary
 from labelsplat.parsing.store import SoftPredictions
 
 Kind = Literal["auto", "index", "colour"]
@@ -46,9 +46,10 @@ def class_map(
     Raises:
         LabelsplatError: classes of the source, or new names, that the target does not have.
     """
-    names = [dict(renamed or {}).get(name, name) for name in source.classes]
+    names = tuple(dict(renamed or {}).get(name, name) for name in source.classes)
+    conversion = Conversion(replace(source, classes=names), target)
     lost = [
-        own for own, name in zip(source.classes, names, strict=True) if name not in target.classes
+        own for own, name in zip(source.classes, names, strict=True) if name in conversion.dropped
     ]
     stray = [name for name in renamed or () if name not in source.classes]
     if lost or stray:
@@ -58,7 +59,7 @@ def class_map(
             else f"{source.name!r} has no class {stray[0]!r} to be renamed"
         )
         raise LabelsplatError(what, remedy=f"Name one of {', '.join(target.classes)}")
-    return np.array([target.index(name) for name in names])
+    return conversion.indices
 
 
 def foreign_predictions(

@@ -138,7 +138,7 @@ def _pages(metrics: Path) -> list[tuple[str, str]]:
     titles = {
         "coupling": "couplings", "coupling_weighted": "couplings of weighted labels",
         "label_noise": "label noise", "trial_setting": "the earlier trial",
-        "head_frames": "head frames",
+        "head_frames": "head frames", "estimated_line": "the line with estimated frames",
         "paper_setting": "the paper's setting, on stand-ins",
     }  # fmt: skip
     done = [name for name in titles if (metrics / f"{name}.json").is_file()]

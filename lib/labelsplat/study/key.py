@@ -22,8 +22,9 @@ from pathlib import Path
 import pandas as pd
 
 from labelsplat.base import LabelsplatError, atomic_path
+from labelsplat.base.arms import REFERENCE, STUDY_ARMS
 
-METHODS = ("baseline", "self_training", "refined", "oracle", "reference")
+METHODS = (*STUDY_ARMS, REFERENCE)
 """What is rated: arms by the names that ``evaluate.json`` gives them, and the true label map."""
 
 KINDS = ("item", "absurd", "repeat", "practice")

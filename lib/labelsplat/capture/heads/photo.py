@@ -12,13 +12,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from labelsplat.capture.cameras import HEAD_SHOT
 from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.nuisances import check_level
 
-PLAIN_LENS = (1.15, 16.5)
-"""Distance from the head's centre in metres, and full field of view in degrees, at ``plain``."""
-
-_FRAMED = PLAIN_LENS[0] * np.tan(np.radians(PLAIN_LENS[1] / 2))  # half of what is seen, metres
+_FRAMED = HEAD_SHOT[0] * np.tan(np.radians(HEAD_SHOT[1] / 2))  # half of what is seen, metres
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def sample_lens(seed: int, shot: int, level: str) -> tuple[float, float]:
     """
     check_level(level)
     if level == "plain":
-        return PLAIN_LENS
+        return HEAD_SHOT
     rng = stream(seed, f"lens {shot}")
     distance = float(np.exp(rng.uniform(np.log(0.48), np.log(2.4))))
     framed = _FRAMED * rng.uniform(0.95, 1.2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelsplat.base import ParameterError
-from labelsplat.capture.cameras import Camera, orbit_camera
+from labelsplat.capture.cameras import HEAD_SHOT, Camera, orbit_camera
 from labelsplat.capture.heads._random import stream
 from labelsplat.capture.heads.bake import Scene
 from labelsplat.capture.heads.view import HeadView, render_view
@@ -18,7 +18,7 @@ APART = (15.0, 45.0)
 TOLERANCE = 0.002
 """Metres of depth by which a point may miss the other view's surface and still count as seen."""
 
-_LARGEST_PITCH, _DISTANCE, _FIELD_OF_VIEW = 40.0, 1.15, 16.5
+_LARGEST_PITCH = 40.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def random_pairs(count: int, seed: int, size: int = 256) -> list[tuple[Camera, C
             continue
         pairs.append(
             tuple(
-                orbit_camera(float(a), float(b), _DISTANCE, _FIELD_OF_VIEW, size)
+                orbit_camera(float(a), float(b), *HEAD_SHOT, size)
                 for a, b in ((yaw, pitch), (other_yaw, other_pitch))
             )
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labelsplat.base import ParameterError
-from labelsplat.capture.cameras import Camera, orbit_camera
+from labelsplat.capture.cameras import HEAD_SHOT, Camera, orbit_camera
 from labelsplat.capture.heads._random import stream
 
 RIGS = {"ring": 40, "phone": 32, "sparse": 6}
@@ -57,12 +57,14 @@ def _rolled(camera: Camera, degrees: float) -> Camera:
 
 def _ring(rng: np.random.Generator, size: int) -> list[Shot]:
     rows = ((-32, 8, 75), (-8, 12, 110), (18, 12, 110), (45, 8, 75))  # pitch, cameras, largest yaw
-    shots = []
+    (distance, view), shots = HEAD_SHOT, []
     for pitch, count, largest in rows:
         for yaw in np.linspace(-largest, largest, count):
             at = np.array((yaw, pitch)) + rng.uniform(-2.5, 2.5, 2)
             target = 0.004 * rng.standard_normal(3)
-            camera = orbit_camera(at[0], at[1], 1.15 * rng.uniform(0.97, 1.03), 16.5, size, target)
+            camera = orbit_camera(
+                at[0], at[1], distance * rng.uniform(0.97, 1.03), view, size, target
+            )
             # Some cameras of a dome are mounted slightly rolled.
             camera = _rolled(camera, rng.normal(0, 1.5))
             shots.append(Shot(camera, camera))
@@ -95,7 +97,7 @@ def _phone(rng: np.random.Generator, size: int) -> list[Shot]:
 def _sparse(rng: np.random.Generator, size: int) -> list[Shot]:
     places = np.array([(0, 0), (50, 5), (-50, 5), (95, -5), (-95, -5), (0, 38)], float)
     at = places + rng.uniform(-8, 8, places.shape)
-    cameras = [orbit_camera(float(yaw), float(pitch), 1.15, 16.5, size) for yaw, pitch in at]
+    cameras = [orbit_camera(float(yaw), float(pitch), *HEAD_SHOT, size) for yaw, pitch in at]
     return [Shot(camera, camera) for camera in cameras]
 
 
