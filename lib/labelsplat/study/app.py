@@ -36,7 +36,7 @@ from starlette.types import ASGIApp
 from labelsplat.base import LabelsplatError
 from labelsplat.study.guard import Headers, RateLimit, check_same_origin, read_form
 from labelsplat.study.package import Package
-from labelsplat.study.pages import HERE, STATIC, minutes, panes, render
+from labelsplat.study.pages import HERE, ICON, STATIC, minutes, panes, render
 from labelsplat.study.store import OutOfOrder, Rater, Store, UnknownRater
 
 PROBLEMS = {
@@ -143,6 +143,8 @@ def create_app(study: Study) -> ASGIApp:
 
 def _static(request: Request) -> Response:
     name = request.path_params["name"]
+    if name == "study.svg":
+        return Response(ICON, media_type="image/svg+xml")
     if name not in STATIC:
         raise HTTPException(404)
     return FileResponse(HERE / "static" / name, media_type=STATIC[name])

@@ -11,11 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-DATABASE = Path("answers/study.sqlite")
-"""Where answers are kept, relative to the project."""
-
-PACKAGE = Path("work/study/package")
-"""Where preparation leaves the package, relative to the project."""
+from labelsplat.base.layout import Layout, is_project_root
 
 PORT = 8765
 """Of ``make study``."""
@@ -66,26 +62,28 @@ def add_study_commands(commands: Any) -> None:
 def _command(inner: Any, name: str, do: Any, text: str) -> argparse.ArgumentParser:
     found = inner.add_parser(name, help=text)
     if name in ("serve", "tokens", "progress"):
-        found.add_argument("--package", type=Path, help=f"item package; by default {PACKAGE}")
-    found.add_argument("--database", type=Path, help=f"answers; by default {DATABASE}")
+        found.add_argument(
+            "--package", type=Path, help="item package; by default data/study/package"
+        )
+    found.add_argument("--database", type=Path, help="answers; by default answers/study.sqlite")
     found.set_defaults(do=do)
     return found
 
 
-def _at_home(path: Path | None, default: Path) -> Path:
-    if path is not None:
-        return path
-    from labelsplat.base.layout import is_project_root, project_root
+def _layout() -> Layout:
+    # Of the project that one stands in, as for all commands.
+    return Layout(Path.cwd()) if is_project_root(Path.cwd()) else Layout.find()
 
-    root = Path.cwd() if is_project_root(Path.cwd()) else project_root()
-    return root / default
+
+def _package_path(options: argparse.Namespace) -> Path:
+    return options.package or _layout().study_package
 
 
 def _package(options: argparse.Namespace, *, digests: bool = True) -> Any:
     from labelsplat.base import LabelsplatError
     from labelsplat.study.package import read_package
 
-    path = _at_home(options.package, PACKAGE)
+    path = _package_path(options)
     if not (path / "manifest.json").is_file():
         raise LabelsplatError(
             "no item package here",
@@ -98,7 +96,7 @@ def _package(options: argparse.Namespace, *, digests: bool = True) -> Any:
 def _store(options: argparse.Namespace, package: Any = None) -> Any:
     from labelsplat.study.store import Store
 
-    return Store(_at_home(options.database, DATABASE), package)
+    return Store(options.database or _layout().answers, package)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -163,8 +161,8 @@ def _tokens(options: argparse.Namespace) -> None:
 def _progress(options: argparse.Namespace) -> None:
     from labelsplat.study.admin import progress_text
 
-    here = _at_home(options.package, PACKAGE) / "manifest.json"
-    package = _package(options, digests=False) if options.package or here.is_file() else None
+    known = options.package or (_package_path(options) / "manifest.json").is_file()
+    package = _package(options, digests=False) if known else None
     store = _store(options)
     try:
         if package is not None and package.study != store.study and options.package is None:

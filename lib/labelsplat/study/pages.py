@@ -17,9 +17,15 @@ HERE = Path(__file__).parent
 STATIC = {
     "study.css": "text/css; charset=utf-8",
     "study.js": "text/javascript; charset=utf-8",
-    "study.svg": "image/svg+xml",
 }
 """The only files that are served beside the package's pictures."""
+
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect width="16" height="16" rx="4" fill="#1f5fbf"/>'
+    '<path d="M4 8.5l2.7 2.8L12 5.2" fill="none" stroke="#fff" stroke-width="2"/></svg>'
+)
+"""Of the browser's tab, served as ``static/study.svg``."""
 
 SECONDS_AN_ITEM = 8
 """What the consent page reckons with to say how long it will take."""
