@@ -65,7 +65,7 @@ def _command(inner: Any, name: str, do: Any, text: str) -> argparse.ArgumentPars
         found.add_argument(
             "--package", type=Path, help="item package; by default data/study/package"
         )
-    found.add_argument("--database", type=Path, help="answers; by default answers/study.sqlite")
+    found.add_argument("--database", type=Path, help="by default answers/study.sqlite")
     found.set_defaults(do=do)
     return found
 

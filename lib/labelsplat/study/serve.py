@@ -77,6 +77,9 @@ def serve(study: Study, sock: socket.socket) -> None:
         server_header=False,
         lifespan="off",
         ws="none",
+        # Longer than a rater looks at an item: a connection that closes just when an answer is
+        # sent would cost a second try.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
     )
     uvicorn.Server(config).run(sockets=[sock])
