@@ -268,7 +268,8 @@ document.addEventListener("keydown", (event) => {
 
 async function begin() {
   // Where the list would push the answers down it opens on demand.
-  const small = matchMedia("(max-width: 60rem)").matches;
+  const small = matchMedia(
+    "(max-width: 40rem), (max-width: 60rem) and (max-aspect-ratio: 1/1)").matches;
   const legend = document.querySelector("details.key");
   if (legend && small) legend.open = false;
   furnish();
