@@ -47,7 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(found[0], socket.SOCK_STREAM)
+        # Named as TCP: asyncio sends small pieces at once only where the socket says so, else every
+        # page waits 40 ms for an acknowledgement.
+        sock = socket.socket(found[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             # A study that is started anew must not wait until its old connections are forgotten.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -355,6 +355,7 @@ def test_screens_fit_and_tools_work(tmp_path, browsers, design):
         press(driver, "[name=agree]")
         press(driver, "button.go", leaves=True)
         press(driver, "a.go", leaves=True)
+        assert driver.current_url.endswith("/practice?n=0")
         for name, size in SHAPES.items():
             resize(driver, size)
             driver.refresh()
@@ -365,10 +366,35 @@ def test_screens_fit_and_tools_work(tmp_path, browsers, design):
             phone = name in ("phone", "small")
             assert found["side"] >= (0.4 * size[0] if phone else min(least[design])), (name, found)
         tools(driver, design)
+        cut_off(driver, "1" if design == "acr" else "0")
         stays_here(driver, app.base)
     finally:
         app.kill()
         store.close()
+
+
+CUT = """
+const plain = window.fetch;
+const whole = new Set();
+window.fetch = async (address, options = {}) => {
+  const reply = await plain(address, options);
+  const cut = () => Promise.reject(new TypeError("cut off"));
+  if (!whole.has(options.method)) reply.text = reply.json = cut;
+  whole.add(options.method);
+  return reply;
+};
+"""
+
+
+def cut_off(driver, name):
+    """The server dies in the middle of a confirmation, then of a page: both are asked for again."""
+    driver.get(re.sub(r"/practice.*", "/start", driver.current_url))
+    press(driver, "button.go", leaves=True)
+    before = until(driver, lambda s: s["item"] and s["ready"])
+    driver.execute_script(CUT)
+    key(driver, name)
+    after = until(driver, lambda s: s["ready"] and s["item"] != before["item"])
+    assert after["place"].startswith("2 of 4") and not after["warned"]
 
 
 def tools(driver, design):

@@ -11,6 +11,7 @@ const store = {
   remove(key) { try { sessionStorage.removeItem(key); } catch { /* see above */ } },
 };
 const PENDING = `pending ${location.pathname.split("/").slice(0, -1).join("/")}`;
+const PATIENCE = 20; // seconds until something that does not answer is asked again
 const wait = (seconds) => new Promise((done) => { setTimeout(done, 1000 * seconds); });
 let busy = false;
 let view = { scale: 1, x: 0, y: 0 };
@@ -33,15 +34,21 @@ function trouble(text) {
 }
 
 // fetch that goes on until the server answers for good; `what` tells the rater what is at stake.
+// Gives the whole text, too: a server may also die, or a network hang, in the middle of an answer.
 async function patiently(address, options, what) {
   for (let pause = 0.4; ; pause = Math.min(pause * 1.6, 5)) {
     let response = null;
+    let text = "";
     try {
-      response = await fetch(address, { cache: "no-store", ...options });
-    } catch { /* the server is away */ }
+      const signal = AbortSignal.timeout(1000 * PATIENCE);
+      response = await fetch(address, { cache: "no-store", signal, ...options });
+      text = await response.text();
+    } catch {
+      response = null; // the server is away
+    }
     if (response && response.status < 500 && response.status !== 429) {
       trouble("");
-      return response;
+      return { status: response.status, url: response.url, text };
     }
     if (response && response.status === 429) {
       await wait(Number(response.headers.get("Retry-After")) || 1);
@@ -65,7 +72,9 @@ async function send(pending) {
     location.reload();
     return new Promise(() => {});
   }
-  return { status: response.status, ...(await response.json().catch(() => ({ next: "./" }))) };
+  let reply = { next: "./" };
+  try { reply = JSON.parse(response.text); } catch { /* a page that refuses, not a reply */ }
+  return { status: response.status, ...reply };
 }
 
 async function answer(button) {
@@ -93,7 +102,8 @@ async function answer(button) {
 async function load(picture) {
   for (let tries = 0; ; tries += 1) {
     try {
-      await picture.decode();
+      const late = wait(PATIENCE).then(() => { throw new Error("late"); });
+      await Promise.race([picture.decode(), late]);
       trouble("");
       return;
     } catch {
@@ -107,7 +117,7 @@ async function load(picture) {
 // Puts another page's content here, once its pictures are there: nobody rates what is half loaded.
 async function turnTo(address) {
   const response = await patiently(address, {}, "Your answers are stored.");
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = new DOMParser().parseFromString(response.text, "text/html");
   const fresh = document.adoptNode(page.getElementById("page"));
   await Promise.all([...fresh.querySelectorAll("img")].map(load));
   const before = document.querySelector("details.key");
