@@ -54,11 +54,13 @@ def _source(options: argparse.Namespace) -> None:
     from labelsplat.base.layout import Layout
     from labelsplat.capture import note_parser, note_source
     from labelsplat.report.params import load_params
+    from labelsplat.study.note import note_ratings
 
     layout = Layout(_root())
     params = load_params(layout.root / "params.yaml")
     note_source(layout, params["capture"])
     note_parser(layout, params["predict"]["parser"])
+    note_ratings(layout, params["study"]["ratings"])
 
 
 def _finish(options: argparse.Namespace) -> None:

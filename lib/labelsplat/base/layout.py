@@ -5,7 +5,7 @@
     data/     capture  standard/{photos,labels}          read by the stages that train and refine
               truth  heldout/{photos,truth}  test/{photos,truth,hard}  tune   read by evaluation
               judged                                  what people rate, written by evaluation
-              study/{package,key.csv}                 the study, blinded, and its key
+              study/{package,key.csv,plan.json}       the study, blinded, and its key
               experiments                             heads of the experiments, outside the line
     models/   baseline/baseline.safetensors  <round>/<arm>.safetensors  control/  oracle/
     work/     capture_counts.json  <round>/{predictions,splats,refined,auxiliary}
@@ -172,31 +172,6 @@ class Layout:
         return self.test / "hard" / "truth"
 
     @property
-    def judged(self) -> Path:
-        """Test photos with every arm's label maps and the true ones, for people to judge."""
-        return self.data / "judged"
-
-    @property
-    def study_package(self) -> Path:
-        """The item package: all that the rating app shows, under blinded names."""
-        return self.data / "study" / "package"
-
-    @property
-    def study_key(self) -> Path:
-        """What the package's names stand for; it stays with the analyst."""
-        return self.data / "study" / "key.csv"
-
-    @property
-    def ratings_note(self) -> Path:
-        """Which ratings are analysed, with a digest of their file if they are people's."""
-        return self.data / "ratings.json"
-
-    @property
-    def answers(self) -> Path:
-        """The rating app's database; nothing of the line writes or removes it."""
-        return self.root / "answers" / "study.sqlite"
-
-    @property
     def tune(self) -> Path:
         """Like capture and test, with other seeds: for choosing settings, outside the line."""
         return self.data / "tune"
@@ -254,6 +229,43 @@ class Layout:
         """The training set that refinement makes: images, index PNGs, confidence."""
         return self.work / round_name / "auxiliary"
 
+    # -- the human study ---------------------------------------------------------------------
+
+    @property
+    def judged(self) -> Path:
+        """Photos, label maps of every method and their scores: from evaluation to the study."""
+        return self.data / "judged"
+
+    @property
+    def study(self) -> Path:
+        """What is prepared for the study."""
+        return self.data / "study"
+
+    @property
+    def study_package(self) -> Path:
+        """All that raters see, under blinded names: the folder that travels."""
+        return self.study / "package"
+
+    @property
+    def study_key(self) -> Path:
+        """What the names stand for; stays here."""
+        return self.study / "key.csv"
+
+    @property
+    def study_plan(self) -> Path:
+        """Seed, settings and numbers of the study; stays here."""
+        return self.study / "plan.json"
+
+    @property
+    def ratings_note(self) -> Path:
+        """Which ratings are analysed, with a digest of their file if they are people's."""
+        return self.data / "ratings.json"
+
+    @property
+    def answers(self) -> Path:
+        """The rating app's database; nothing of the line writes or removes it."""
+        return self.root / "answers" / "study.sqlite"
+
     # -- reports -----------------------------------------------------------------------------
 
     @property
@@ -275,6 +287,11 @@ class Layout:
     def figures(self) -> Path:
         """Committed pictures."""
         return self.reports / "figures"
+
+    @property
+    def study_figures(self) -> Path:
+        """Committed pictures of the human study."""
+        return self.reports / "study"
 
     @property
     def tables(self) -> Path:

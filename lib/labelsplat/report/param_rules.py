@@ -17,6 +17,7 @@ CHOICES = {
     "fit.density": ("fixed", "adaptive", "mcmc"),
     "fit.start": ("hull", "points", "sphere"),
     "refine.class_factors": ("ears", "none"),
+    "study.design": ("acr", "pairs"),
 }
 """Parameters that take one of a few words."""
 
@@ -25,10 +26,13 @@ POSITIVE = {
     "parser.learning_rate", "parser.validate_every", "fit.gaussians", "fit.iterations",
     "fit.hull_resolution", "fit.label_every", "fit.most_gaussians", "fit.means_rate",
     "finetune.steps", "finetune.batch", "finetune.learning_rate", "evaluate.bootstrap",
+    "study.pairs_per_image", "study.orders", "study.bootstrap", "study.panel.raters",
+    "study.panel.slope", "study.panel.seconds", "study.power.difference", "study.power.power",
+    "study.power.simulations",
 }  # fmt: skip
 """Numbers that must be above zero; every other number must be zero or more."""
 
-AT_LEAST = {"parser.width": 4, "parser.batch": 2, "capture.size": 16}
+AT_LEAST = {"parser.width": 4, "parser.batch": 2, "capture.size": 16, "study.images": 2}
 """Smallest values: batch normalisation needs two images."""
 
 AT_MOST = {
@@ -47,5 +51,11 @@ AT_MOST = {
     "refine.ignore_below": 1,
     "refine.ignore_entropy": 1,
     "capture.heldout_views": 8,
+    "study.panel.inattentive": 1,
+    "study.panel.unfinished": 1,
+    "study.panel.lapse": 1,
+    "study.exclusion.straight_lining": 1,
+    "study.exclusion.answered": 1,
+    "study.power.power": 0.999,
 }
 """Largest values: shares end at 1, and there are 8 held-out poses."""
