@@ -12,12 +12,13 @@ CAPTURE ?=
 OUT ?= out
 PARSER ?=
 PROFILE ?=
+STUDY ?=
 
-.PHONY: help setup repro experiments test refine lab tune bench lint format profile clean
+.PHONY: help setup repro experiments test refine study study-admin lab tune bench lint format profile clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 	  printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup:  ## make .venv from requirements.lock; nothing if it is up to date
@@ -40,6 +41,12 @@ test: setup  ## run all tests
 refine: setup  ## refine the labels of your photos: CAPTURE=folder OUT=folder [PARSER=checkpoint]
 	@test -n "$(CAPTURE)" || { echo "usage: make refine CAPTURE=<folder of photos and cameras> OUT=<new folder> [PARSER=<checkpoint>]" >&2; exit 1; }
 	@$(BIN)/python -m labelsplat refine "$(CAPTURE)" --out "$(OUT)" $(if $(PARSER),--parser "$(PARSER)")
+
+study: setup  ## run the rating app: [STUDY="--port 8765 --contact 'name, e-mail'"]
+	@$(BIN)/python -m labelsplat study serve $(STUDY)
+
+study-admin: setup  ## who has answered how much in the study
+	@$(BIN)/python -m labelsplat study progress
 
 lab: setup  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from labelsplat.base.errors import LabelsplatError
 from labelsplat.base.layout import is_project_root, project_root
+from labelsplat.study.commands import add_study_commands
 
 
 def _root() -> Path:
@@ -259,6 +260,8 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = commands.add_parser("tune", help="the line on the tune set, to choose settings by")
     tune.set_defaults(do=_tune)
+
+    add_study_commands(commands)
     return parser
 
 

@@ -1,0 +1,110 @@
+"""What whoever runs the study sees and does: links, progress, erasure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labelsplat.base import LabelsplatError
+from labelsplat.study.exchange import utc_text
+from labelsplat.study.package import Package
+from labelsplat.study.store import Rater, Store, UnknownRater
+from labelsplat.study.tokens import ORIGINS, personal_link, write_links
+
+
+def issue_links(
+    store: Store,
+    package: Package,
+    count: int,
+    base: str,
+    now: float,
+    *,
+    origin: str = "human",
+    out: Path | None = None,
+) -> list[tuple[str, str]]:
+    """Issue personal links, and write them to a file that its owner alone may read.
+
+    Args:
+        store: of the package's study.
+        package: its number of orders decides who sees which.
+        count: how many.
+        base: where raters reach the app.
+        now: seconds since 1970.
+        origin: who will answer; cannot be changed later.
+        out: file to write; None writes none.
+
+    Returns:
+        (pseudonym, link) a rater.
+
+    Raises:
+        LabelsplatError: see :meth:`Store.issue` and :func:`write_links`; no link is issued then.
+    """
+    links: list[tuple[str, str]] = []
+
+    def hand_out(rows: list[tuple[str, str]]) -> None:
+        links.extend((name, personal_link(base, token)) for name, token in rows)
+        if out is not None:
+            write_links(out, links)
+
+    store.issue(count, origin, len(package.orders), now, hand_out)
+    return links
+
+
+def erase_rater(store: Store, pseudonym: str) -> int:
+    """Erase a rater by pseudonym; how many answers are gone.
+
+    Raises:
+        LabelsplatError: no such rater.
+    """
+    try:
+        return store.erase(pseudonym)
+    except UnknownRater:
+        raise LabelsplatError(
+            f"no rater is called {pseudonym!r}",
+            where=store.path,
+            remedy="`make study-admin` lists them",
+        ) from None
+
+
+def _state(rater: Rater, items: int | None) -> str:
+    if rater.consented is None:
+        return "link not used"
+    if rater.practised is None:
+        return "before the first item"
+    return "done" if items is not None and rater.answers >= items else "under way"
+
+
+def progress_text(store: Store, package: Package | None = None) -> str:
+    """How far the raters are, as a table; sums by origin below it.
+
+    Args:
+        store: of the study.
+        package: to say of how many items; None leaves that out.
+    """
+    raters = store.raters()
+    lines = [f"study {store.study}, {store.path}"]
+    if raters:
+        lines.append(f"\n{'rater':8} {'origin':11} {'answers':>9}  {'state':22} last seen (UTC)")
+    done = dict.fromkeys(ORIGINS, 0)
+    for rater in raters:
+        items = len(package.order(rater.slot)) if package else None
+        state = _state(rater, items)
+        done[rater.origin] += state == "done"
+        answers = f"{rater.answers}/{items}" if items else f"{rater.answers}"
+        seen = utc_text(rater.seen)[:16].replace("T", " ") if rater.seen else "–"
+        lines.append(f"{rater.pseudonym:8} {rater.origin:11} {answers:>9}  {state:22} {seen}")
+    gone = store.withdrawals()
+    lines.append("")
+    for origin in ORIGINS:
+        mine = [rater for rater in raters if rater.origin == origin]
+        if not mine and origin not in gone:
+            continue
+        finished = f", {done[origin]} done" if package else ""
+        lines.append(
+            f"{origin}: {len(mine)} links, {sum(r.answers > 0 for r in mine)} raters with answers"
+            f"{finished}, {sum(r.answers for r in mine)} answers, {gone.get(origin, 0)} withdrawn"
+        )
+    if not raters:
+        lines.append("no links yet: labelsplat study tokens --count 24")
+    changes = len(store.changes())
+    lines.append(f"answers taken back and given anew: {changes}")
+    return "\n".join(lines)
