@@ -14,7 +14,7 @@ PARSER ?=
 PROFILE ?=
 STUDY ?=
 
-.PHONY: help setup repro experiments test refine study study-admin lab tune bench lint format profile clean
+.PHONY: help setup repro experiments test browser refine study study-admin lab tune bench lint format profile clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,13 +30,23 @@ repro: setup  ## run every stage that is not up to date, then gather metrics and
 	@$(BIN)/dvc repro
 	@$(BIN)/python -m labelsplat finish
 
-experiments: setup  ## run the experiments beside the line (about 40 minutes); the line first, if need be
+experiments: setup  ## run the experiments beside the line (about 90 minutes); the line first, if need be
 	@$(BIN)/python -m labelsplat check
 	@$(BIN)/dvc repro dvc.yaml notebooks/experiments/dvc.yaml
 	@$(BIN)/python -m labelsplat finish
 
-test: setup  ## run all tests
+test: setup browser  ## run all tests
 	@$(BIN)/python -m pytest -q
+
+# The rating app is tested in a real browser, Debian's. Where it cannot be had, these tests are skipped
+# and say so.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "setup: installing chromium and chromium-driver for the browser tests"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	      chromium chromium-driver; } >/dev/null || true; \
+	  else echo "setup: no chromium and chromedriver here: browser tests will be skipped"; fi; }
 
 refine: setup  ## refine the labels of your photos: CAPTURE=folder OUT=folder [PARSER=checkpoint]
 	@test -n "$(CAPTURE)" || { echo "usage: make refine CAPTURE=<folder of photos and cameras> OUT=<new folder> [PARSER=<checkpoint>]" >&2; exit 1; }

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from labelsplat.base import LabelsplatError
-from labelsplat.study.package import read_package
+from labelsplat.study.package import ORIGINS, read_package
 from labelsplat.study.panel import PanelSettings, simulate_panel
-from labelsplat.study.ratings import ORIGINS, grid, ratings_from_frame, read_ratings, write_ratings
+from labelsplat.study.ratings import grid, ratings_from_frame, read_ratings, write_ratings
 
 
 @pytest.fixture(scope="module")

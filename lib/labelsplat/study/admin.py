@@ -6,9 +6,9 @@ from pathlib import Path
 
 from labelsplat.base import LabelsplatError
 from labelsplat.study.exchange import utc_text
-from labelsplat.study.package import Package
+from labelsplat.study.package import ORIGINS, Package
 from labelsplat.study.store import Rater, Store, UnknownRater
-from labelsplat.study.tokens import ORIGINS, personal_link, write_links
+from labelsplat.study.tokens import personal_link, write_links
 
 
 def issue_links(

@@ -7,13 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from labelsplat.base import LabelsplatError, atomic_path
+from labelsplat.study.package import RATING_COLUMNS
 from labelsplat.study.store import Store
-
-COLUMNS = (
-    "study", "rater", "origin", "position", "item", "rating", "seconds", "answered_at",
-)  # fmt: skip
-"""One row a rating; ``position`` counts from 0 in the rater's order, ``seconds`` is the time on the
-item, ``answered_at`` is UTC."""
 
 
 def utc_text(seconds: float) -> str:
@@ -49,7 +44,7 @@ def export_ratings(store: Store, path: str | Path, origin: str | None = None) ->
         )
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(RATING_COLUMNS)
         for a in answers:
             writer.writerow(
                 (store.study, a.rater, a.origin, a.position, a.item, a.rating,

@@ -27,12 +27,23 @@ DESIGNS = ("acr", "pairs")
 
 SCALES = {
     "acr": {5: "Excellent", 4: "Good", 3: "Fair", 2: "Poor", 1: "Bad"},
-    "pairs": {-1: "Left is better", 0: "No difference", 1: "Right is better"},
+    "pairs": {-1: "A is better", 0: "No difference", 1: "B is better"},
 }
-"""Answers by design; the five words are those of ITU-T P.910 (ACR)."""
+"""Answers by design; the five words are those of ITU-T P.910 (ACR). A stands left of B, on a narrow
+screen above it."""
 
 MASKS = {"acr": 1, "pairs": 2}
 """Label maps that an item of a design shows over its photo."""
+
+ORIGINS = ("human", "script", "simulation")
+"""Who answers; fixed when a rater's link is issued. Only ``human`` ratings are people's."""
+
+RATING_COLUMNS = (
+    "study", "rater", "origin", "position", "item", "rating", "seconds", "answered_at",
+)  # fmt: skip
+"""Ratings as CSV, from the app to the analysis, one row a rating: ``rater`` is a pseudonym,
+``position`` counts from 0 in the rater's order, ``seconds`` is the time on the item,
+``answered_at`` is UTC, ISO 8601."""
 
 _NAME = re.compile(r"[a-z0-9]{4,64}")
 

@@ -43,7 +43,7 @@ KEYS = {
 
 KEY_TITLES = {"ArrowLeft": "←", "ArrowDown": "↓", "ArrowRight": "→"}
 
-SIDES = {"acr": ("",), "pairs": ("Left", "Right")}
+SIDES = {"acr": ("",), "pairs": ("A", "B")}
 """Headings over the pictures of an item."""
 
 

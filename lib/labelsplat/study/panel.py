@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 from labelsplat.base import ParameterError
-from labelsplat.study.package import Package
-from labelsplat.study.ratings import COLUMNS
+from labelsplat.study.package import RATING_COLUMNS, Package
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """When simulated sessions begin, so that nobody takes them for real ones."""
@@ -150,7 +149,7 @@ def simulate_panel(
             }
         )
         parts.append(frame[: len(order) // 2] if habits[rater] == "unfinished" else frame)
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    return pd.concat(parts, ignore_index=True)[list(RATING_COLUMNS)]
 
 
 def _habits(settings: PanelSettings, rng: np.random.Generator) -> list[str]:

@@ -18,14 +18,7 @@ import numpy as np
 import pandas as pd
 
 from labelsplat.base import LabelsplatError, atomic_path
-from labelsplat.study.package import Package
-
-ORIGINS = ("human", "script", "simulation")
-"""Where a rating comes from; fixed when the rater's token is issued."""
-
-COLUMNS = (
-    "study", "rater", "origin", "position", "item", "rating", "seconds", "answered_at",
-)  # fmt: skip
+from labelsplat.study.package import ORIGINS, RATING_COLUMNS, Package
 
 _FROM_KEY = (
     "kind", "image", "subject", "view", "stratum", "method", "miou", "other_method", "other_miou",
@@ -46,7 +39,7 @@ class Ratings:
             miou, other_method, other_miou, repeat_of``; and ``unit``, what was judged, whichever
             side it stood on (``acr``: the item), with the ``answer`` to it: the rating, of pairs
             turned to the side that comes first in the alphabet on the left.
-        origin: one of :data:`ORIGINS`, of all rows.
+        origin: one of :data:`~labelsplat.study.package.ORIGINS`, of all rows.
         design: of the package.
         study: of the package.
     """
@@ -80,7 +73,7 @@ class Ratings:
 
 
 def read_ratings(path: str | Path, package: Package, key: pd.DataFrame) -> Ratings:
-    """Read exported ratings; UTF-8 CSV with the columns :data:`COLUMNS`.
+    """Read exported ratings; UTF-8 CSV with the columns :data:`~labelsplat.study.package.RATING_COLUMNS`.
 
     Args:
         path: the file.
@@ -95,7 +88,7 @@ def read_ratings(path: str | Path, package: Package, key: pd.DataFrame) -> Ratin
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            missing = [name for name in RATING_COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise LabelsplatError(f"no column {missing[0]!r}", where=path, remedy=_AGAIN)
             for row in reader:
@@ -118,7 +111,7 @@ def read_ratings(path: str | Path, package: Package, key: pd.DataFrame) -> Ratin
 def write_ratings(path: str | Path, answers: pd.DataFrame) -> None:
     """Write answers as the app exports them, whole or not at all."""
     with atomic_path(path) as temporary:
-        answers[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+        answers[list(RATING_COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
 
 
 def ratings_from_frame(answers: pd.DataFrame, package: Package, key: pd.DataFrame) -> Ratings:
@@ -127,7 +120,7 @@ def ratings_from_frame(answers: pd.DataFrame, package: Package, key: pd.DataFram
     Raises:
         LabelsplatError: as :func:`check_ratings`; "line" then counts from 1.
     """
-    texts = answers[list(COLUMNS)].astype(str).to_dict("records")
+    texts = answers[list(RATING_COLUMNS)].astype(str).to_dict("records")
     return check_ratings(enumerate(texts, 1), package, key, where="answers")
 
 

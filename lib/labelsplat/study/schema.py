@@ -20,8 +20,7 @@ import sqlite3
 from pathlib import Path
 
 from labelsplat.base import LabelsplatError
-from labelsplat.study.package import Package
-from labelsplat.study.tokens import ORIGINS
+from labelsplat.study.package import ORIGINS, Package
 
 VERSION = 1
 """Of the schema; kept in the file's ``user_version``."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelsplat.base import LabelsplatError
-from labelsplat.study.package import Package
+from labelsplat.study.package import ORIGINS, Package
 from labelsplat.study.schema import open_database
-from labelsplat.study.tokens import ORIGINS, new_token, token_digest
+from labelsplat.study.tokens import new_token, token_digest
 
 MOST_SECONDS = 600.0
 """Longer times on an item are kept as this: the rater was away."""
@@ -38,7 +38,7 @@ class Rater:
     Attributes:
         id: within the database.
         pseudonym: what ratings are stored under, e.g. ``r001``.
-        origin: one of :data:`~labelsplat.study.tokens.ORIGINS`.
+        origin: one of :data:`~labelsplat.study.package.ORIGINS`.
         slot: which order the rater sees, for ``Package.order``.
         answers: given so far.
         issued, consented, practised, seen: seconds since 1970; None if it did not happen yet.

@@ -15,9 +15,6 @@ from pathlib import Path
 
 from labelsplat.base import LabelsplatError
 
-ORIGINS = ("human", "script", "simulation")
-"""Who answers, fixed when a link is issued; only ``human`` ratings are people's."""
-
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 

@@ -52,7 +52,7 @@ def test_pairs_show_two_label_maps_over_one_photo(tmp_path, asker):
     item = package.items[page.item]
     names = [item.photo, item.masks[0], item.photo, item.masks[1]]
     assert page.pictures == [f"picture/{name}" for name in names]
-    assert page.text.index("Left") < page.text.index(item.masks[0])
+    assert page.text.index(">A<") < page.text.index(item.masks[0])
     assert ask.post(f"{link}/rate", {"item": item.id, "rating": "-1"}).status == 303
     assert [a.rating for a in store.answers()] == [-1]
     store.close()

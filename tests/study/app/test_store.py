@@ -13,8 +13,8 @@ import pytest
 
 from labelsplat.base import LabelsplatError
 from labelsplat.study.admin import erase_rater, issue_links, progress_text
-from labelsplat.study.exchange import COLUMNS, export_ratings, utc_text
-from labelsplat.study.package import read_package
+from labelsplat.study.exchange import export_ratings, utc_text
+from labelsplat.study.package import RATING_COLUMNS, read_package
 from labelsplat.study.sample import write_sample_package
 from labelsplat.study.store import MOST_SECONDS, OutOfOrder, Store, UnknownRater
 from labelsplat.study.tokens import new_token, personal_link, token_digest, write_links
@@ -367,7 +367,7 @@ def test_export_is_the_contract_and_the_same_bytes_every_time(store, package, tm
     text = (tmp_path / "a.csv").read_bytes()
     assert text == (tmp_path / "b.csv").read_bytes()
     lines = text.decode().splitlines()
-    assert lines[0].split(",") == list(COLUMNS)
+    assert lines[0].split(",") == list(RATING_COLUMNS)
     assert lines[0] == "study,rater,origin,position,item,rating,seconds,answered_at"
     when = "2023-11-14T22:13:24.500Z"
     assert lines[1] == f"sample,r001,human,0,{order[0]},5,4.500,{when}"
