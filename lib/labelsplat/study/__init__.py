@@ -1,5 +1,13 @@
 """The human study: from blinded items to a mean opinion score that can be defended.
 
-:mod:`~labelsplat.study.package` and :mod:`~labelsplat.study.key` fix what travels: the item package
-goes to where people rate, the key stays with the analyst, ratings come back as CSV.
+Three parts, which share files and nothing else:
+
+* preparation (:mod:`~labelsplat.study.prepare`): photos and orders become an item package and a key;
+* the rating app (:mod:`~labelsplat.study.app`) shows the package and keeps answers;
+* the analysis (:mod:`~labelsplat.study.analyse`) joins answers and key; without answers a simulated
+  panel (:mod:`~labelsplat.study.panel`) takes the raters' place, and is called so everywhere.
+
+:mod:`~labelsplat.study.package` and :mod:`~labelsplat.study.key` fix what travels: the package goes
+to where people rate, the key stays with the analyst, ratings come back as CSV. Import from the
+modules: the app must start without the packages of the analysis, and the other way round.
 """

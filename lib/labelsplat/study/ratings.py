@@ -73,7 +73,7 @@ class Ratings:
 
 
 def read_ratings(path: str | Path, package: Package, key: pd.DataFrame) -> Ratings:
-    """Read exported ratings; UTF-8 CSV with the columns :data:`~labelsplat.study.package.RATING_COLUMNS`.
+    """Read exported ratings: UTF-8 CSV with the columns of the contract (``RATING_COLUMNS``).
 
     Args:
         path: the file.
