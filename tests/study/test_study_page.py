@@ -49,7 +49,8 @@ def test_every_simulated_table_says_so(content, tmp_path):
 def test_the_primary_difference_is_the_one_of_the_metrics(content, tmp_path):
     shown = text_of(study_page(content, tmp_path))
     primary = content["pairs"][content["primary"]]
-    assert f"{primary['difference']:+.2f}" in shown
+    assert f"{primary['difference']:+.2f}".replace("-", "\N{MINUS SIGN}") in shown
+    assert "people. To run it" in shown
     assert f"{content['raters']} of {content['excluded']['of']}" in shown
 
 

@@ -93,9 +93,16 @@ def study_page(content: Mapping[str, Any], figures: Path) -> str:
         },
         "power": made.power_sentence(content),
     }
-    page = templates().get_template("study.html.j2")
+    environment = templates()
+    environment.filters["points"] = _points
+    page = environment.get_template("study.html.j2")
     room = PAGE_BYTES - len(page.render(values, pictures={}).encode()) - 10_000
     return page.render(values, pictures=picture_addresses(figures, CAPTIONS, room))
+
+
+def _points(value: float | None) -> str:
+    """A difference on the scale, with its sign."""
+    return "–" if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _table(frame) -> Table:

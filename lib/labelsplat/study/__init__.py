@@ -2,7 +2,7 @@
 
 Three parts, which share files and nothing else:
 
-* preparation (:mod:`~labelsplat.study.prepare`): photos and orders become an item package and a key;
+* preparation (:mod:`~labelsplat.study.prepare`): photos and orders become a package and a key;
 * the rating app (:mod:`~labelsplat.study.app`) shows the package and keeps answers;
 * the analysis (:mod:`~labelsplat.study.analyse`) joins answers and key; without answers a simulated
   panel (:mod:`~labelsplat.study.panel`) takes the raters' place, and is called so everywhere.
