@@ -50,15 +50,21 @@ def change_params(path: Path, change: Callable[[dict], None]) -> None:
         yaml.dump(params, file)
 
 
-def run_line(project: Path) -> None:
+def run_line(project: Path, *stages: str) -> None:
     """``make repro`` without the set-up.
+
+    Args:
+        project: the copy.
+        stages: up to which it goes; without one, to the end with all that is put together there.
 
     Raises:
         LabelsplatError: a stage failed; what it said comes along.
     """
     python = (sys.executable, "-m", "labelsplat")
-    for command in ((*python, "check"), ("dvc", "repro"), (*python, "finish")):
-        run_command(command, project)
+    run_command((*python, "check"), project)
+    run_command(("dvc", "repro", *stages), project)
+    if not stages:
+        run_command((*python, "finish"), project)
 
 
 def run_command(command: tuple[str, ...], folder: Path) -> str:

@@ -40,7 +40,7 @@ def run_estimated_line(layout: Layout) -> dict[str, Any]:
         project = copy_project(layout.root, Path(name).resolve() / "project")
         share_cache(layout.root, project)
         change_params(project / "params.yaml", _estimate)
-        run_line(project)
+        run_line(project, "evaluate")
         estimated = read_json(Layout(project).metrics / "evaluate.json")
     return {"own": frame_scores(own), "estimate": frame_scores(estimated)}
 
