@@ -388,3 +388,14 @@ def test_couplings_speed_and_gpu(layout):
     assert "On a GPU (X1)" in page and "61 s" in page and "not run" not in page
     write_json(layout.metrics / "bench_cuda.json", {"gpu": "X1"})
     assert "unknown in the image" in text_of(front_page(layout))
+
+
+def test_estimated_frames_are_told_once_they_were_run(layout):
+    assert read_geometry(layout).frames is None
+    row = {"labels_all": {"mean": 0.7123}, "parser_extreme": {"mean": 0.6011}}
+    other = {"labels_all": {"mean": 0.6987}, "parser_extreme": {"mean": 0.5904}}
+    path = layout.metrics / "experiments/estimated_line.json"
+    write_json(path, {"own": row, "estimate": other})
+    shown = text_of(front_page(layout))
+    assert "labels .699 (own frames: .712)" in shown
+    assert "parser at extreme poses .590 (own frames: .601)" in shown

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelsplat.base.layout import Layout
-from labelsplat.report.front_numbers import number, read_optional, table_at
+from labelsplat.report.front_numbers import number, read_optional, score, table_at
 
 LABELLING_WORDS = {
     "raw": "as predicted by the baseline",
@@ -36,6 +36,7 @@ class Geometry:
             held-out ones, then held-out PSNR in dB.
         speed: a sentence on the rasterizer.
         cuda: a sentence on the GPU.
+        frames: a sentence on the line with estimated head frames, None before it was run.
         pages: (title, link) of the pages of experiments that were run. Pages are not kept in git:
             ``make experiments`` brings them back.
     """
@@ -45,12 +46,13 @@ class Geometry:
     couplings: list[tuple[str, list[tuple[str, *tuple[float | None, ...]]]]]
     speed: str | None
     cuda: str
+    frames: str | None
     pages: list[tuple[str, str]]
 
     @property
     def known(self) -> bool:
         """Whether there is anything to show."""
-        return bool(self.labels or self.couplings or self.speed)
+        return bool(self.labels or self.couplings or self.speed or self.frames)
 
 
 def read_geometry(layout: Layout) -> Geometry:
@@ -73,6 +75,7 @@ def read_geometry(layout: Layout) -> Geometry:
         couplings=_couplings(layout.metrics / "experiments"),
         speed=_speed(read_optional(layout.metrics / "bench_splats.json")),
         cuda=_cuda(read_optional(layout.metrics / "bench_cuda.json")),
+        frames=_frames(read_optional(layout.metrics / "experiments" / "estimated_line.json")),
         pages=_pages(layout.metrics / "experiments"),
     )
 
@@ -118,6 +121,18 @@ def _speed(bench: dict) -> str | None:
         f"On one CPU thread the rasterizer draws, gradients included, {min(ratios):.0f} to "
         f"{max(ratios):.0f} times as fast as tiled splatting in plain torch."
     )
+
+
+def _frames(report: dict) -> str | None:
+    told = []
+    for key, words in (("labels_all", "labels"), ("parser_extreme", "parser at extreme poses")):
+        own, estimated = (
+            number(table_at(report, name, key).get("mean")) for name in ("own", "estimate")
+        )
+        if own is None or estimated is None:
+            return None
+        told.append(f"{words} {score(estimated)} (own frames: {score(own)})")
+    return f"With head frames estimated from predictions, refined mIoU: {', '.join(told)}."
 
 
 def _cuda(bench: dict) -> str:
