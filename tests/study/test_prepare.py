@@ -140,6 +140,22 @@ def test_absurd_maps_are_somebody_elses_and_score_next_to_nothing(made):
         assert 0 < (absurd["miou"] < absurd["other_miou"]).sum() < 3
 
 
+def test_the_key_says_who_is_shown_and_which_side_is_absurd(made, judged: Path):
+    _, package, key, _ = made
+    people = pd.read_csv(judged / "images.csv", dtype=str).set_index(["subject", "view"])
+    for row in key.itertuples():
+        assert row.identity == people.at[(row.subject, row.view), "identity"]
+    absurd = key["kind"] == "absurd"
+    assert (key["absurd_side"][~absurd] == "").all()
+    if package.design == "acr":
+        assert (key["absurd_side"] == "").all()
+        return
+    assert set(key["absurd_side"][absurd]) == {"left", "right"}
+    for row in key[absurd].itertuples():  # the scrambled one is the one with the low score
+        scores = {"left": row.miou, "right": row.other_miou}
+        assert row.absurd_side == min(scores, key=scores.get)
+
+
 def test_practice_is_of_somebody_else_and_spans_the_scale(made):
     _, package, key, _ = made
     rows = key.set_index("item").loc[list(package.practice)]

@@ -22,7 +22,7 @@ from labelsplat.base import ParameterError, atomic_dir, write_json
 from labelsplat.labels import confusion, scores
 from labelsplat.study.design import GAP, Screen, make_orders
 from labelsplat.study.judged import Judged, contents_digest, read_judged
-from labelsplat.study.key import COLUMNS, write_key
+from labelsplat.study.key import COLUMNS, SIDES, write_key
 from labelsplat.study.overlay import ROOM, absurd_map, filled_up, label_picture, legend, png_bytes
 from labelsplat.study.package import FORMAT
 from labelsplat.study.plan import StudyPlan, StudySettings
@@ -39,13 +39,17 @@ NAME_LENGTH = 10
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A screen with its photo, its label maps, and their scores; ``names``: of its files."""
+    """A screen with its photo, its label maps, and their scores.
+
+    ``absurd`` numbers the label map that cannot be right, if one is; ``names`` are of its files.
+    """
 
     screen: Screen
     row: pd.Series
     photo: np.ndarray
     maps: tuple[np.ndarray, ...]
     mious: tuple[float, ...]
+    absurd: int | None = None
     names: list[str] = field(default_factory=list)
 
 
@@ -209,11 +213,12 @@ def _show(
         row = images.iloc[screen.image]
         names = [judged.methods[method] for method in screen.methods]
         pictures = [(mask(screen.image, m), judged.miou(row.subject, row.view, m)) for m in names]
+        wrong = None
         if screen.kind == "absurd" or screen in practice[1::3]:
             wrong = 0 if design == "acr" else names.index(min(names, key=judged.methods.index))
             pictures[wrong] = absurd(screen.image, names[wrong])
         maps, mious = zip(*pictures, strict=True)
-        out[screen] = _Shown(screen, row, photos[screen.image], maps, mious)
+        out[screen] = _Shown(screen, row, photos[screen.image], maps, mious, wrong)
     return out
 
 
@@ -272,6 +277,7 @@ def _key(
                 "kind": screen.kind,
                 "image": photos[screen.image],
                 "subject": subject,
+                "identity": entry.row["identity"],
                 "view": view,
                 "stratum": entry.row["stratum"],
                 "method": names[0],
@@ -279,9 +285,17 @@ def _key(
                 "other_method": names[1] if len(names) > 1 else "",
                 "other_miou": entry.mious[1] if len(names) > 1 else float("nan"),
                 "repeat_of": ids[original] if screen.kind == "repeat" else "",
+                "absurd_side": _absurd_side(entry),
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _absurd_side(entry: _Shown) -> str:
+    """Which of a pair's label maps cannot be right, of checks alone."""
+    if entry.screen.kind != "absurd" or entry.absurd is None or len(entry.maps) < 2:
+        return ""
+    return SIDES[entry.absurd]
 
 
 def _pictures(
