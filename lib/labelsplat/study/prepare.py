@@ -230,10 +230,11 @@ def _pictures(
     Each screen has its own, and all label maps are of one length.
     """
     photos = {entry.screen.image: png_bytes(entry.photo.pixels) for entry in shown.values()}
+    drawn: dict[bytes, bytes] = {}
     plain: dict[str, tuple[bytes, bool]] = {}
     files: dict[Screen, list[str]] = {}
     for screen, entry in shown.items():
-        masks = [png_bytes(label_picture(labels, judged.vocabulary)) for labels in entry.maps]
+        masks = [_mask_png(labels, judged, drawn) for labels in entry.maps]
         files[screen] = []
         for png, is_mask in ((photos[screen.image], False), *((mask, True) for mask in masks)):
             name = f"images/{names.draw()}.png"
@@ -248,6 +249,14 @@ def _pictures(
         for name, (png, is_mask) in plain.items()
     }
     return out, files
+
+
+def _mask_png(labels: np.ndarray, judged: Judged, drawn: dict[bytes, bytes]) -> bytes:
+    """A label map as a file; the same ones come again and again, as repeats and in other pairs."""
+    content = labels.tobytes()
+    if content not in drawn:
+        drawn[content] = png_bytes(label_picture(labels, judged.vocabulary))
+    return drawn[content]
 
 
 def _write_package(
