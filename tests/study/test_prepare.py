@@ -267,6 +267,7 @@ def test_fewer_photos_than_asked_for_are_used_and_said(tmp_path: Path):
     plan = prepare(judged, tmp_path, StudySettings(images=24, images_per_rater=16, orders=5))
     assert len(plan.selection.images) == 12 and not len(plan.selection.practice)
     assert "24 photos were asked for, there are 12." in plan.notes
+    assert "12 photos show 2 people." in plan.notes
     assert "Each rater sees all 12 photos, not 16." in plan.notes
     assert read_package(tmp_path / "package").practice == ()
 

@@ -78,6 +78,9 @@ def prepare_study(
         seed=seed,
     )
     notes = [*selection.notes]
+    people = selection.images["identity"].nunique()
+    if people < len(selection.images):
+        notes.append(f"{len(selection.images)} photos show {people} people.")
     if not found.unseen:
         notes.append("Parsers were trained on photos of these people: nobody here is unseen.")
     if not found.reference:
