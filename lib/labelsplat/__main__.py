@@ -60,7 +60,7 @@ def _source(options: argparse.Namespace) -> None:
     params = load_params(layout.root / "params.yaml")
     note_source(layout, params["capture"])
     note_parser(layout, params["predict"]["parser"])
-    note_ratings(layout, params["study"]["ratings"])
+    note_ratings(layout, params["study"])
 
 
 def _finish(options: argparse.Namespace) -> None:

@@ -1,33 +1,44 @@
-"""Which ratings are analysed, noted where DVC sees a change."""
+"""What of a study lies outside the project, noted where DVC sees a change."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from labelsplat.base import LabelsplatError, write_json
 from labelsplat.base.layout import Layout
 
+_FILES = {
+    "ratings": ("", 'a CSV file that the rating app exported, or "" for a simulated panel'),
+    "package": ("manifest.json", 'the folder that was rated, or "" for data/study/package'),
+    "key": ("", 'the key of the package, or "" for data/study/key.csv'),
+}
+"""Parameters that name something outside; which file of it tells, and what should be there."""
 
-def note_ratings(layout: Layout, ratings: str) -> None:
-    """Write ``data/ratings.json``: the file of ``study.ratings`` and a digest of its content.
 
-    DVC tracks what lies in the project; ratings lie where the lab keeps them.
+def note_ratings(layout: Layout, study: Mapping[str, object]) -> None:
+    """Write ``data/ratings.json``: digests of ratings, package and key that lie elsewhere.
+
+    DVC tracks what lies in the project; these lie where the lab keeps them.
 
     Args:
         layout: the project's tree.
-        ratings: parameter ``study.ratings``; relative paths start at the project; "" = a panel.
+        study: section ``study`` of params.yaml; relative paths start at the project.
 
     Raises:
         LabelsplatError: there is no such file.
     """
     note = {}
-    if ratings:
-        file = layout.outside(ratings)
+    for name, (inner, wanted) in _FILES.items():
+        named = str(study[name])
+        if not named:
+            continue
+        file = layout.outside(named) / inner if inner else layout.outside(named)
         if not file.is_file():
             raise LabelsplatError(
-                f"study.ratings is {ratings!r}, which is no file",
+                f"study.{name} is {named!r}, which is no {'item package' if inner else 'file'}",
                 where="params.yaml",
-                remedy='Name a CSV file that the rating app exported, or "" for a simulated panel',
+                remedy=f"Name {wanted}",
             )
-        note[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        note[name] = hashlib.sha256(file.read_bytes()).hexdigest()
     write_json(layout.ratings_note, note)
