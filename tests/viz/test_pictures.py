@@ -85,6 +85,15 @@ def test_sheet_shows_each_pixel_once(photo):
     assert contains(drawn, photo) and contains(drawn, photo[::-1])
 
 
+@pytest.mark.parametrize("title", ["frame_00001", "WWWWWWWWWW", "iiiiiiii", "two\nlines, MMMM"])
+def test_row_titles_are_not_cut_off(photo, title):
+    drawn = pixels(viz.label_sheet([[photo]], [title]))
+    left = drawn.shape[1] - photo.shape[1]
+    margin = drawn[:, :left]
+    assert (margin < 200).any(), "the title is there"
+    assert (margin[:, :2] > 250).all(), "and ends before the edge"
+
+
 def test_sheet_fits_pictures_of_other_sizes(photo):
     figure = viz.label_sheet([[photo, photo.repeat(4, 0).repeat(4, 1)]], cell=64, title="title")
     assert pixels(figure).shape[0] >= 64

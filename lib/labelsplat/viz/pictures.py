@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from labelsplat.labels import CELEBAMASK, IGNORE, Vocabulary, foreground
@@ -131,7 +134,7 @@ def label_sheet(
     left = 8 + _text_width(row_titles) if row_titles else 0
     top = (24 if col_titles else 0) + (28 if title else 0)
     # Titles longer than the pictures are wide need room, too.
-    right = max(0, _text_width([title], 7.6) - left - width) if title else 0
+    right = max(0, _text_width([title], 10, "bold") - left - width) if title else 0
     legend = _legend_rows(vocabulary, left + width + right) if vocabulary else []
     bottom = 18 * len(legend) + 10 if legend else 0
     total = (left + width + right, top + height + bottom)
@@ -228,6 +231,9 @@ def _paste(canvas: np.ndarray, picture: np.ndarray, top: int, left: int, side: i
     canvas[top : top + height, left : left + width] = picture
 
 
-def _text_width(texts: Sequence[str], letter: float = 6.9) -> int:
-    """Pixels that the longest line takes, a little generously."""
-    return round(max(len(line) for text in texts for line in text.split("\n")) * letter)
+def _text_width(texts: Sequence[str], size: float = 8, weight: str = "normal") -> int:
+    """Pixels that the longest line takes, by the font's own measures."""
+    font = FontProperties(size=size, weight=weight)
+    lines = [line for text in texts for line in text.split("\n") if line.strip()]
+    widths = [TextPath((0, 0), line, prop=font).get_extents().x1 for line in lines]
+    return math.ceil(max(widths, default=0) * DPI / 72) + 4
