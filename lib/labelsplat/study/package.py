@@ -77,6 +77,9 @@ class Package:
         orders: ids in the order in which one rater sees them; the n-th rater takes the n-th,
             from the first again after the last.
         legend: (class, "#rrggbb") of what the colours mean.
+        examples: practice items for the instructions, one whose colours fit and one whose colours
+            do not; None where the package names none (manifest key ``examples``, with ``good`` and
+            ``bad``).
     """
 
     root: Path
@@ -87,6 +90,7 @@ class Package:
     practice: tuple[str, ...]
     orders: tuple[tuple[str, ...], ...]
     legend: tuple[tuple[str, str], ...]
+    examples: tuple[str, str] | None = None
 
     @property
     def scale(self) -> dict[int, str]:
@@ -131,6 +135,7 @@ def read_package(root: str | Path, *, digests: bool = True) -> Package:
             practice=tuple(map(str, value["practice"])),
             orders=tuple(tuple(map(str, order)) for order in value["orders"]),
             legend=tuple((str(name), str(colour)) for name, colour in value["legend"]),
+            examples=_examples(value.get("examples")),
         )
         files = {str(name): str(digest) for name, digest in value["files"].items()}
         count = len(value["items"])
@@ -143,6 +148,10 @@ def read_package(root: str | Path, *, digests: bool = True) -> Package:
     _check_ids(found, count, path)
     _check_files(found, files, path, digests)
     return found
+
+
+def _examples(value: dict | None) -> tuple[str, str] | None:
+    return None if value is None else (str(value["good"]), str(value["bad"]))
 
 
 def _check_ids(found: Package, count: int, path: Path) -> None:
@@ -169,6 +178,12 @@ def _check_ids(found: Package, count: int, path: Path) -> None:
             raise LabelsplatError(f"an order names {unknown[0]!r}, which is no item", where=path)
         if len(set(order)) < len(order):
             raise LabelsplatError("an order names an item twice", where=path)
+    named = found.examples or ()
+    if len(set(named)) < len(named) or set(named) - set(found.practice):
+        raise LabelsplatError(
+            f"examples {' and '.join(map(repr, named))}: two different practice items were expected",
+            where=path,
+        )
     both = set(found.practice) & set().union(*found.orders)
     if both:
         raise LabelsplatError(f"item {sorted(both)[0]!r} is practice and rated", where=path)
