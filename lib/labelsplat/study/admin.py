@@ -1,4 +1,4 @@
-"""What whoever runs the study sees and does: links, progress, erasure."""
+"""What whoever runs the study sees and does: links, progress, copies, erasure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def issue_links(
     base: str,
     now: float,
     *,
-    origin: str = "human",
+    origin: str,
     out: Path | None = None,
 ) -> list[tuple[str, str]]:
     """Issue personal links, and write them to a file that its owner alone may read.
@@ -104,7 +104,9 @@ def progress_text(store: Store, package: Package | None = None) -> str:
             f"{finished}, {sum(r.answers for r in mine)} answers, {gone.get(origin, 0)} withdrawn"
         )
     if not raters:
-        lines.append("no links yet: labelsplat study tokens --count 24")
+        lines.append('no links yet: make study-tokens STUDY="--count 3 --origin script" to try it')
     changes = len(store.changes())
     lines.append(f"answers taken back and given anew: {changes}")
+    for digest, _, agreed in store.consents():
+        lines.append(f"agreed to the consent text {digest[:8]}: {agreed} of the raters above")
     return "\n".join(lines)
