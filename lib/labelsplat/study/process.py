@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from labelsplat.base import LabelsplatError
@@ -18,13 +19,20 @@ class AppProcess:
         package: what it shows.
         database: where answers go.
         port: to listen on; 0 takes any free one, and keeps it.
+        more: further options of ``study serve``.
 
     Raises:
         LabelsplatError: it does not start.
     """
 
-    def __init__(self, package: str | Path, database: str | Path, port: int = 0):
-        self._words = ["--package", str(package), "--database", str(database)]
+    def __init__(
+        self,
+        package: str | Path,
+        database: str | Path,
+        port: int = 0,
+        more: Sequence[str] = (),
+    ):
+        self._words = ["--package", str(package), "--database", str(database), *more]
         self.port = port
         self._process: subprocess.Popen[str] | None = None
         self.start()

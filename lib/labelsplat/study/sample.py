@@ -69,8 +69,10 @@ def write_sample_package(
         for _ in range(items + practice):
             centre = rng.uniform(0.42, 0.58, 2)
             photo, masks = _face(size, centre), range(MASKS[design])
-            aside = (0.3, 0.2) if examples and len(rows) == 1 else (0, 0)
-            masks = [_areas(size, centre + aside + rng.normal(0, 0.04, 2)) for _ in masks]
+            places = [centre + rng.normal(0, 0.04, 2) for _ in masks]
+            if examples and len(rows) < 2:  # the good one fits, the bad one cannot be right
+                places[0] = centre + np.array([0.3, 0.2]) if rows else centre
+            masks = [_areas(size, place) for place in places]
             name = rng.bytes(6).hex()
             rows.append({"id": name, "photo": save(photo), "masks": [save(m) for m in masks]})
         rated = [row["id"] for row in rows[practice:]]
