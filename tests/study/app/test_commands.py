@@ -162,3 +162,17 @@ def test_a_load_that_cannot_be(tmp_path):
         run_load(raters=0)
     with pytest.raises(LabelsplatError, match="does not start"):
         AppProcess(tmp_path, tmp_path / "s.sqlite")
+
+
+def test_the_readme_quotes_the_load_that_was_measured():
+    root = Path(__file__).parents[3]
+    found = read_json(root / "reports" / "metrics" / "study_load.json")
+    text = (root / "README.md").read_text(encoding="utf-8")
+    said = " ".join(text.split("<!-- load:begin -->")[1].split("<!-- load:end -->")[0].split())
+    assert said == (
+        f"Fifty scripted raters who answered for {found['seconds']:.0f} seconds on "
+        f"{found['cores']} cores got {found['acknowledged']:,} answers confirmed, 95 % of them "
+        f"within {found['p95']} ms; {found['errors']} errors, {found['lost']} answers lost, "
+        f"{found['doubled']} doubled."
+    )
+    assert found["raters"] == 50 and found["rows"] == found["acknowledged"]
