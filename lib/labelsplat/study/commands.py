@@ -67,7 +67,7 @@ def add_study_commands(commands: Any) -> None:
 
 def _command(inner: Any, name: str, do: Any, text: str) -> argparse.ArgumentParser:
     found = inner.add_parser(name, help=text)
-    if name in ("serve", "tokens", "progress"):
+    if name in ("serve", "tokens"):
         found.add_argument(
             "--package", type=Path, help="item package; by default data/study/package"
         )
@@ -173,13 +173,9 @@ def _tokens(options: argparse.Namespace) -> None:
 def _progress(options: argparse.Namespace) -> None:
     from labelsplat.study.admin import progress_text
 
-    known = options.package or (_package_path(options) / "manifest.json").is_file()
-    package = _package(options, digests=False) if known else None
     store = _store(options)
     try:
-        if package is not None and package.study != store.study and options.package is None:
-            package = None  # the default package is of another study than the named answers
-        print(progress_text(store, package))
+        print(progress_text(store))
     finally:
         store.close()
 

@@ -1,7 +1,7 @@
 """The tables of the answers' database, and how it is opened.
 
 ======================  ===========================================================================
-``study``               the one study that the file belongs to
+``study``               the one study that the file belongs to, and how long its orders are
 ``rater``               pseudonym, digest of the token, origin, slot (which order), when what began,
                         and to which text he or she agreed
 ``consent``             every text that somebody agreed to, as the page said it
@@ -35,7 +35,7 @@ _APPLICATION = 0x6C737374  # "lsst": tells such a file from any other SQLite dat
 _TABLES = """
 CREATE TABLE study (
   one INTEGER PRIMARY KEY CHECK (one = 1), study TEXT NOT NULL, design TEXT NOT NULL,
-  orders TEXT NOT NULL);
+  orders TEXT NOT NULL, lengths TEXT NOT NULL);
 CREATE TABLE consent (digest TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE rater (
   id INTEGER PRIMARY KEY AUTOINCREMENT, pseudonym TEXT NOT NULL UNIQUE,
@@ -179,8 +179,13 @@ def _bind(db: sqlite3.Connection, path: Path, package: Package | None) -> str:
         for statement in _statements(script):
             db.execute(statement)
         db.execute(
-            "INSERT INTO study VALUES (1, ?, ?, ?)",
-            (package.study, package.design, orders_digest(package)),
+            "INSERT INTO study VALUES (1, ?, ?, ?, ?)",
+            (
+                package.study,
+                package.design,
+                orders_digest(package),
+                json.dumps([len(order) for order in package.orders]),
+            ),
         )
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute(f"PRAGMA application_id = {_APPLICATION}")

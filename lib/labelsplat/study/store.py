@@ -8,6 +8,7 @@ same row, so that a browser may send it again until it hears that it arrived.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -219,6 +220,10 @@ class Store:
             query = "UPDATE rater SET practised = coalesce(practised, ?), seen = ? WHERE id = ?"
             if not db.execute(query, (now, now, rater)).rowcount:
                 raise UnknownRater
+
+    def lengths(self) -> list[int]:
+        """How many items each order has, for ``Rater.slot``."""
+        return json.loads(self._all("SELECT lengths FROM study")[0][0])
 
     # -- answers -----------------------------------------------------------------------------
 

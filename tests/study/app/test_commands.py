@@ -44,7 +44,7 @@ def test_commands_from_links_to_export(tmp_path, package, capsys, clock):
     store.show(rater.id, order[0], 5.0)
     store.answer(rater.id, order, order[0], 5, 6.0)
 
-    assert run("progress", *at) == 0
+    assert run("progress", *at[2:]) == 0
     assert re.search(r"r001 +human +1/6", capsys.readouterr().out)
     out = tmp_path / "ratings.csv"
     assert run("export", out, *at[2:]) == 0
@@ -68,7 +68,7 @@ def test_links_on_the_screen_if_asked_for(tmp_path, package, capsys):
 def test_commands_name_what_is_missing(tmp_path, package, capsys):
     assert run("serve", "--package", tmp_path, "--database", tmp_path / "s") == 1
     assert "no item package here" in capsys.readouterr().err
-    assert run("progress", "--package", package.root, "--database", tmp_path / "none") == 1
+    assert run("progress", "--database", tmp_path / "none") == 1
     assert "make study" in capsys.readouterr().err
     at = ["--package", package.root, "--database", tmp_path / "t", "--origin", "script"]
     assert run("tokens", "--count", 0, *at) == 1

@@ -439,7 +439,7 @@ def test_times_are_utc():
 
 
 def test_progress_tells_who_is_where(store, package):
-    assert "no links yet" in progress_text(store, package)
+    assert "no links yet" in progress_text(store)
     rater, order, _ = enrol(store, package)
     rate(store, rater, order, [3] * 6)
     under_way, theirs, _ = enrol(store, package)
@@ -448,7 +448,7 @@ def test_progress_tells_who_is_where(store, package):
     store.issue(1, "human", 3, NOW)
     enrol(store, package)
     store.erase("r005")
-    lines = progress_text(store, package).splitlines()
+    lines = progress_text(store).splitlines()
     states = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line[:1] == "r"}
     assert states["r001"].startswith("human 6/6 done 2023-11-14 22:14")
     assert states["r002"].startswith("human 2/6 under way")
