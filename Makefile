@@ -14,12 +14,12 @@ PARSER ?=
 PROFILE ?=
 STUDY ?=
 
-.PHONY: help setup repro experiments test browser refine study study-admin lab tune bench lint format profile clean
+.PHONY: help setup repro experiments test browser refine study study-admin study-tokens study-export study-backup study-erase lab tune bench lint format profile clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-	  printf '  make %-11s %s\n' "$$name" "$$text"; done
+	  printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup:  ## make .venv from requirements.lock; nothing if it is up to date
 	@test -n "$(PYTHON)" || { echo "setup: no Python >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -56,7 +56,19 @@ study: setup  ## run the rating app: [STUDY="--port 8765 --contact 'name, e-mail
 	@$(BIN)/python -m labelsplat study serve $(STUDY)
 
 study-admin: setup  ## who has answered how much in the study
-	@$(BIN)/python -m labelsplat study progress
+	@$(BIN)/python -m labelsplat study progress $(STUDY)
+
+study-tokens: setup  ## issue personal links: STUDY="--count 24 --origin human --base https://..."
+	@$(BIN)/python -m labelsplat study tokens $(STUDY)
+
+study-backup: setup  ## copy all answers, also while the app runs: [STUDY=new-file.sqlite]
+	@$(BIN)/python -m labelsplat study backup $(STUDY)
+
+study-export: setup  ## write the ratings as CSV: [STUDY="answers/ratings.csv --origin human"]
+	@$(BIN)/python -m labelsplat study export $(STUDY)
+
+study-erase: setup  ## erase a rater's data for good: STUDY=r007
+	@$(BIN)/python -m labelsplat study erase $(STUDY)
 
 lab: setup  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks

@@ -1,4 +1,4 @@
-"""What whoever runs the study sees and does: links, progress, erasure."""
+"""What whoever runs the study sees and does: links, progress, copies, erasure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def issue_links(
     base: str,
     now: float,
     *,
-    origin: str = "human",
+    origin: str,
     out: Path | None = None,
 ) -> list[tuple[str, str]]:
     """Issue personal links, and write them to a file that its owner alone may read.
@@ -65,31 +65,26 @@ def erase_rater(store: Store, pseudonym: str) -> int:
         ) from None
 
 
-def _state(rater: Rater, items: int | None) -> str:
+def _state(rater: Rater, items: int) -> str:
     if rater.consented is None:
         return "link not used"
     if rater.practised is None:
         return "before the first item"
-    return "done" if items is not None and rater.answers >= items else "under way"
+    return "done" if rater.answers >= items else "under way"
 
 
-def progress_text(store: Store, package: Package | None = None) -> str:
-    """How far the raters are, as a table; sums by origin below it.
-
-    Args:
-        store: of the study.
-        package: to say of how many items; None leaves that out.
-    """
-    raters = store.raters()
+def progress_text(store: Store) -> str:
+    """How far the raters are, as a table; sums by origin below it."""
+    raters, lengths = store.raters(), store.lengths()
     lines = [f"study {store.study}, {store.path}"]
     if raters:
         lines.append(f"\n{'rater':8} {'origin':11} {'answers':>9}  {'state':22} last seen (UTC)")
     done = dict.fromkeys(ORIGINS, 0)
     for rater in raters:
-        items = len(package.order(rater.slot)) if package else None
+        items = lengths[rater.slot % len(lengths)]
         state = _state(rater, items)
         done[rater.origin] += state == "done"
-        answers = f"{rater.answers}/{items}" if items else f"{rater.answers}"
+        answers = f"{rater.answers}/{items}"
         seen = utc_text(rater.seen)[:16].replace("T", " ") if rater.seen else "–"
         lines.append(f"{rater.pseudonym:8} {rater.origin:11} {answers:>9}  {state:22} {seen}")
     gone = store.withdrawals()
@@ -98,13 +93,15 @@ def progress_text(store: Store, package: Package | None = None) -> str:
         mine = [rater for rater in raters if rater.origin == origin]
         if not mine and origin not in gone:
             continue
-        finished = f", {done[origin]} done" if package else ""
         lines.append(
-            f"{origin}: {len(mine)} links, {sum(r.answers > 0 for r in mine)} raters with answers"
-            f"{finished}, {sum(r.answers for r in mine)} answers, {gone.get(origin, 0)} withdrawn"
+            f"{origin}: {len(mine)} links, {sum(r.answers > 0 for r in mine)} raters with answers, "
+            f"{done[origin]} done, {sum(r.answers for r in mine)} answers, "
+            f"{gone.get(origin, 0)} withdrawn"
         )
     if not raters:
-        lines.append("no links yet: labelsplat study tokens --count 24")
+        lines.append('no links yet: make study-tokens STUDY="--count 3 --origin script" to try it')
     changes = len(store.changes())
     lines.append(f"answers taken back and given anew: {changes}")
+    for digest, _, agreed in store.consents():
+        lines.append(f"agreed to the consent text {digest[:8]}: {agreed} of the raters above")
     return "\n".join(lines)

@@ -36,8 +36,8 @@ from starlette.types import ASGIApp
 from labelsplat.base import LabelsplatError
 from labelsplat.study.guard import Headers, RateLimit, check_same_origin, read_form
 from labelsplat.study.package import Package
-from labelsplat.study.pages import HERE, ICON, STATIC, minutes, panes, render
-from labelsplat.study.store import OutOfOrder, Rater, Store, UnknownRater
+from labelsplat.study.pages import HERE, ICON, STATIC, minutes, page_text, panes, render
+from labelsplat.study.store import OutOfOrder, Rater, Store, UnknownRater, text_digest
 
 PROBLEMS = {
     400: ("This cannot be used", "Something in the form is missing or out of range."),
@@ -82,8 +82,11 @@ class Study:
     def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         """A page of :mod:`labelsplat.study.pages`."""
         path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
-        html = render(name, path, self.package, self.contact, **values)
-        return HTMLResponse(html, status)
+        return HTMLResponse(self.render(name, path, **values), status)
+
+    def render(self, name: str, path: str, **values: Any) -> str:
+        """A page of :mod:`labelsplat.study.pages` as HTML, asked for at ``path``."""
+        return render(name, path, self.package, self.contact, **values)
 
     def go(self, request: Request, to: str, status: int = 303, **told: Any) -> Response:
         """On to another page of the rater; scripts are told, with what else they should know."""
@@ -180,30 +183,36 @@ def _enter(study: Study, request: Request, rater: Rater, form: dict[str, str]) -
 
 
 def _welcome(study: Study, request: Request, rater: Rater, form: dict[str, str]) -> Response:
-    if request.method == "POST" and form.get("agree") == "yes":
-        study.store.consent(rater.id, study.clock())
-        return study.go(request, "instructions" if rater.practised is None else "rate")
-    if rater.consented is not None:
-        return study.go(request, _place(study, rater))
     values = {
         "minutes": minutes(study.package),
         "items": len(study.package.order(rater.slot)),
         "information": study.information,
-        "pseudonym": rater.pseudonym,
-        "missing": request.method == "POST",
     }
-    return study.page(request, "welcome", 400 if values["missing"] else 200, **values)
+    # What is agreed to is kept as it was read; only the rater's own pseudonym is left out.
+    text = page_text(study.render("welcome", "", **values, pseudonym="…", missing=False, text=""))
+    digest = text_digest(text)
+    posted = request.method == "POST"
+    changed = posted and form.get("text", digest) != digest  # since the page was opened
+    if posted and form.get("agree") == "yes" and not changed:
+        study.store.consent(rater.id, study.clock(), text)
+        return study.go(request, "instructions" if rater.practised is None else "rate")
+    if rater.consented is not None:
+        return study.go(request, _place(study, rater))
+    values |= {"pseudonym": rater.pseudonym, "text": digest}
+    values["missing"] = "changed" if changed else "tick" if posted else ""
+    return study.page(request, "welcome", 400 if posted else 200, **values)
 
 
 def _instructions(study: Study, request: Request, rater: Rater, form: dict[str, str]) -> Response:
     if rater.consented is None:
         return study.go(request, "welcome")
     package = study.package
-    example = panes(package, package.items[package.practice[0]]) if package.practice else []
+    shown = package.examples or package.practice[:1]
+    examples = [panes(package, package.items[name]) for name in shown]
     to = "practice?n=0" if package.practice else "start"
     if rater.practised is not None:
         to = _place(study, rater)
-    return study.page(request, "instructions", example=example, to=to)
+    return study.page(request, "instructions", examples=examples, to=to)
 
 
 def _number(text: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""``labelsplat study ...``: serve, tokens, progress, export, erase.
+"""``labelsplat study ...``: serve, tokens, progress, export, backup, erase.
 
 Reached as ``python -m labelsplat study``; only the command that runs imports the web framework.
 """
@@ -6,12 +6,14 @@ Reached as ``python -m labelsplat study``; only the command that runs imports th
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from labelsplat.base.layout import Layout, is_project_root
+from labelsplat.study.package import ORIGINS
 
 PORT = 8765
 """Of ``make study``."""
@@ -41,8 +43,9 @@ def add_study_commands(commands: Any) -> None:
         "--base", default=f"http://127.0.0.1:{PORT}", help="the address that raters will open"
     )
     tokens.add_argument(
-        "--origin", choices=("human", "script", "simulation"), default="human",
-        help="who will answer; it stays with every rating",
+        "--origin", choices=ORIGINS, required=True,
+        help="who will answer: people, or a script (your own trials, too); it stays with every "
+        "rating and cannot be changed",
     )  # fmt: skip
     tokens.add_argument(
         "--out", help="CSV to write, readable by you alone; - prints; by default beside the answers"
@@ -52,7 +55,10 @@ def add_study_commands(commands: Any) -> None:
 
     export = _command(inner, "export", _export, "write the ratings as CSV")
     export.add_argument("out", type=Path, nargs="?", help="by default ratings.csv by the answers")
-    export.add_argument("--origin", choices=("human", "script", "simulation"))
+    export.add_argument("--origin", choices=ORIGINS, help="of these raters alone")
+
+    backup = _command(inner, "backup", _backup, "copy all answers, also while the app runs")
+    backup.add_argument("out", type=Path, nargs="?", help="a new file; by default by the answers")
 
     erase = _command(inner, "erase", _erase, "erase all data of a rater, for good")
     erase.add_argument("rater", help="pseudonym, e.g. r007")
@@ -61,7 +67,7 @@ def add_study_commands(commands: Any) -> None:
 
 def _command(inner: Any, name: str, do: Any, text: str) -> argparse.ArgumentParser:
     found = inner.add_parser(name, help=text)
-    if name in ("serve", "tokens", "progress"):
+    if name in ("serve", "tokens"):
         found.add_argument(
             "--package", type=Path, help="item package; by default data/study/package"
         )
@@ -116,7 +122,8 @@ def _serve(options: argparse.Namespace) -> None:
             "proxy with https before it"
         )
     if not store.raters():
-        print(f"study: nobody can take part yet. Issue links: {_tokens_hint(options, at)}")
+        print(f"study: nobody can take part yet. Links to try it out: {_tokens_hint(options, at)}")
+        print("study: of people's links say --origin human; what they answer counts as people's")
     sys.stdout.flush()
     try:
         serve(Study(package, store, options.contact, information), sock)
@@ -125,11 +132,17 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _tokens_hint(options: argparse.Namespace, at: str) -> str:
-    words = ["python -m labelsplat study tokens --count 24", f"--base {at}"]
+    # By the Python that runs this: `python` alone may be another one, without these packages.
+    words = [sys.executable, "-m", "labelsplat", "study", "tokens"]
+    words += ["--count", "3", "--origin", "script", "--base", at]
     for name in ("package", "database"):
         if getattr(options, name) is not None:
-            words.append(f"--{name} {getattr(options, name)}")
-    return " ".join(words)
+            words += [f"--{name}", str(getattr(options, name))]
+    return shlex.join(words)
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime())
 
 
 def _tokens(options: argparse.Namespace) -> None:
@@ -139,8 +152,7 @@ def _tokens(options: argparse.Namespace) -> None:
     store = _store(options, package)
     out = None
     if options.out is None:
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        out = store.path.with_name(f"links-{stamp}.csv")
+        out = store.path.with_name(f"links-{_stamp()}.csv")
     elif options.out != "-":
         out = Path(options.out)
     try:
@@ -161,13 +173,9 @@ def _tokens(options: argparse.Namespace) -> None:
 def _progress(options: argparse.Namespace) -> None:
     from labelsplat.study.admin import progress_text
 
-    known = options.package or (_package_path(options) / "manifest.json").is_file()
-    package = _package(options, digests=False) if known else None
     store = _store(options)
     try:
-        if package is not None and package.study != store.study and options.package is None:
-            package = None  # the default package is of another study than the named answers
-        print(progress_text(store, package))
+        print(progress_text(store))
     finally:
         store.close()
 
@@ -182,6 +190,16 @@ def _export(options: argparse.Namespace) -> None:
     finally:
         store.close()
     print(f"study: {count} ratings are written to {out}")
+
+
+def _backup(options: argparse.Namespace) -> None:
+    store = _store(options)
+    try:
+        out = options.out or store.path.with_name(f"backup-{_stamp()}.sqlite")
+        answers = store.backup(out)
+    finally:
+        store.close()
+    print(f"study: {answers} answers are copied to {out}, which you alone may read")
 
 
 def _erase(options: argparse.Namespace) -> None:

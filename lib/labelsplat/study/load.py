@@ -9,17 +9,14 @@ is on disk. At the end the database must hold what was acknowledged, no more and
 from __future__ import annotations
 
 import argparse
-import contextlib
 import http.client
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -27,8 +24,10 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 
 from labelsplat.base import LabelsplatError, write_json
+from labelsplat.base.parallel import cores
 from labelsplat.study.admin import issue_links
 from labelsplat.study.package import Package, read_package
+from labelsplat.study.process import AppProcess
 from labelsplat.study.sample import write_sample_package
 from labelsplat.study.store import Store
 
@@ -45,34 +44,6 @@ class _Tally:
     pages: list[float] = field(default_factory=list)
     given: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def running_app(package: Path, database: Path, port: int = 0) -> Iterator[tuple[str, int]]:
-    """The app as a process of its own; yields its address and its process id.
-
-    Raises:
-        LabelsplatError: it does not start.
-    """
-    library = str(Path(__file__).resolve().parents[2])
-    paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
-    words = [sys.executable, "-m", "labelsplat", "study", "serve", "--port", str(port)]
-    process = subprocess.Popen(
-        [*words, "--package", str(package), "--database", str(database)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    try:
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+:\d+", line)
-        if not found:
-            raise LabelsplatError(f"the app does not start: {line.strip() or 'it ended'}")
-        yield found.group(), process.pid
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def _get(connection: http.client.HTTPConnection, path: str, tally: _Tally) -> str:
@@ -147,15 +118,20 @@ def run_load(raters: int = 50, seconds: float = 60.0, pause: float = 1.0) -> dic
         pause: mean seconds that each looks at an item; 0 answers as fast as the app goes.
 
     Returns:
-        ``acknowledged`` (answers), ``answers_per_second``, ``errors``, ``lost`` and ``doubled`` or
-        otherwise wrong rows in the database, and ``p50``, ``p95``, ``max`` of the acknowledgement
-        and ``page_p95`` of the next page, in milliseconds.
+        ``cores`` and ``load_before`` (the machine's load of the last minute before it began, None
+        where it is not known), ``acknowledged`` (answers), ``answers_per_second``, ``errors``,
+        ``lost`` and ``doubled`` or otherwise wrong rows in the database, and ``p50``, ``p95``,
+        ``max`` of the acknowledgement and ``page_p95`` of the next page, in milliseconds.
 
     Raises:
         LabelsplatError: fewer than one rater, no time, or the app does not start.
     """
     if raters < 1 or not seconds > 0 or pause < 0:
         raise LabelsplatError(f"{raters} raters for {seconds} s with pauses of {pause} s")
+    machine = {
+        "cores": cores(),
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
     with tempfile.TemporaryDirectory(prefix="labelsplat-load-") as name:
         folder = Path(name)
         # More items than can be answered, at a rate that no person reaches.
@@ -164,8 +140,8 @@ def run_load(raters: int = 50, seconds: float = 60.0, pause: float = 1.0) -> dic
         database = folder / "study.sqlite"
         package = read_package(folder / "package")
         store = Store(database, package)
-        with running_app(folder / "package", database) as (base, _):
-            links = _ready_raters(store, package, raters, base)
+        with AppProcess(folder / "package", database) as app:
+            links = _ready_raters(store, package, raters, app.base)
             tallies = [_Tally() for _ in links]
             begun = time.monotonic()
             threads = [
@@ -182,7 +158,7 @@ def run_load(raters: int = 50, seconds: float = 60.0, pause: float = 1.0) -> dic
             kept[answer.rater].append((answer.item, answer.rating))
         store.close()
     given = {rater: t.given for (rater, _), t in zip(links, tallies, strict=True)}
-    return _summary(raters, pause, lasted, tallies, given, kept)
+    return machine | _summary(raters, pause, lasted, tallies, given, kept)
 
 
 def _summary(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,34 @@ def panes(package: Package, item: Item) -> list[dict[str, str]]:
         {"side": side, "photo": item.photo, "mask": mask}
         for side, mask in zip(SIDES[package.design], item.masks, strict=True)
     ]
+
+
+class _Text(HTMLParser):
+    """The words of a page's ``main``, a line a block."""
+
+    blocks = frozenset({"h1", "h2", "p", "li", "label", "button"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.found = False, ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.inside = self.inside or tag == "main"
+        self.found += "\n" * (tag in self.blocks)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "main"
+
+    def handle_data(self, data: str) -> None:
+        self.found += data.replace("\n", " ") if self.inside else ""
+
+
+def page_text(html: str) -> str:
+    """What a page says, as plain text: its ``main`` without tags, a line a block."""
+    parser = _Text()
+    parser.feed(html)
+    lines = (" ".join(line.split()) for line in parser.found.splitlines())
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def render(name: str, path: str, package: Package, contact: str, **values: Any) -> str:

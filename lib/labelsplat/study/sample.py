@@ -25,6 +25,7 @@ def write_sample_package(
     items: int = 20,
     orders: int = 3,
     practice: int = 2,
+    examples: bool = False,
     size: int = 16,
     seed: int = 0,
 ) -> Path:
@@ -36,6 +37,7 @@ def write_sample_package(
         items: that every rater sees.
         orders: in which they are shown.
         practice: items before those.
+        examples: name the first two of those as a good and a bad example.
         size: pixels of the square pictures.
         seed: of names, shapes and orders.
 
@@ -43,9 +45,12 @@ def write_sample_package(
         the folder.
 
     Raises:
-        LabelsplatError: an unknown design, or the folder holds something else.
+        LabelsplatError: an unknown design, examples without practice items, or the folder holds
+            something else.
     """
     folder = Path(folder)
+    if examples and practice < 2:
+        raise LabelsplatError(f"two examples of {practice} practice items")
     if design not in DESIGNS:
         raise LabelsplatError(f"unknown design {design!r}", remedy=f"One of {', '.join(DESIGNS)}")
     held = folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()
@@ -64,7 +69,10 @@ def write_sample_package(
         for _ in range(items + practice):
             centre = rng.uniform(0.42, 0.58, 2)
             photo, masks = _face(size, centre), range(MASKS[design])
-            masks = [_areas(size, centre + rng.normal(0, 0.04, 2)) for _ in masks]
+            places = [centre + rng.normal(0, 0.04, 2) for _ in masks]
+            if examples and len(rows) < 2:  # the good one fits, the bad one cannot be right
+                places[0] = centre + np.array([0.3, 0.2]) if rows else centre
+            masks = [_areas(size, place) for place in places]
             name = rng.bytes(6).hex()
             rows.append({"id": name, "photo": save(photo), "masks": [save(m) for m in masks]})
         rated = [row["id"] for row in rows[practice:]]
@@ -79,6 +87,8 @@ def write_sample_package(
             "legend": LEGEND,
             "files": files,
         }
+        if examples:
+            value["examples"] = {"good": rows[0]["id"], "bad": rows[1]["id"]}
         write_json(temporary / "manifest.json", value)
     return folder
 

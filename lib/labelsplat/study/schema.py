@@ -1,8 +1,10 @@
 """The tables of the answers' database, and how it is opened.
 
 ======================  ===========================================================================
-``study``               the one study that the file belongs to
-``rater``               pseudonym, digest of the token, origin, slot (which order), when what began
+``study``               the one study that the file belongs to, and how long its orders are
+``rater``               pseudonym, digest of the token, origin, slot (which order), when what began,
+                        and to which text he or she agreed
+``consent``             every text that somebody agreed to, as the page said it
 ``shown``               items on screen that wait for an answer, with the time they were shown
 ``answer``              one row a (rater, item), unique, the rating within the design's scale
 ``change``              what a rater took back: the answer before, and when
@@ -14,15 +16,18 @@ Times are seconds since 1970 (UTC). Rows of a rater go with the rater.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import sqlite3
+import tempfile
 from pathlib import Path
 
 from labelsplat.base import LabelsplatError
 from labelsplat.study.package import ORIGINS, Package
 
-VERSION = 1
+VERSION = 2
 """Of the schema; kept in the file's ``user_version``."""
 
 _APPLICATION = 0x6C737374  # "lsst": tells such a file from any other SQLite database
@@ -30,12 +35,14 @@ _APPLICATION = 0x6C737374  # "lsst": tells such a file from any other SQLite dat
 _TABLES = """
 CREATE TABLE study (
   one INTEGER PRIMARY KEY CHECK (one = 1), study TEXT NOT NULL, design TEXT NOT NULL,
-  orders TEXT NOT NULL);
+  orders TEXT NOT NULL, lengths TEXT NOT NULL);
+CREATE TABLE consent (digest TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE rater (
   id INTEGER PRIMARY KEY AUTOINCREMENT, pseudonym TEXT NOT NULL UNIQUE,
   digest BLOB NOT NULL UNIQUE, origin TEXT NOT NULL CHECK (origin IN ({origins})),
   slot INTEGER NOT NULL CHECK (slot >= 0), issued REAL NOT NULL, consented REAL, practised REAL,
-  seen REAL);
+  seen REAL, agreed TEXT REFERENCES consent (digest),
+  CHECK ((consented IS NULL) = (agreed IS NULL)));
 CREATE TABLE shown (
   rater INTEGER NOT NULL REFERENCES rater (id) ON DELETE CASCADE, item TEXT NOT NULL,
   at REAL NOT NULL, PRIMARY KEY (rater, item));
@@ -112,6 +119,56 @@ def open_database(path: str | Path, package: Package | None) -> tuple[sqlite3.Co
         raise LabelsplatError(f"the database cannot be opened ({error})", where=path) from None
 
 
+def copy_database(db: sqlite3.Connection, path: str | Path) -> int:
+    """Copy a database that may be in use, with what still stands in its write-ahead log.
+
+    Copying the file itself would leave that out: while the study runs, confirmed answers may be in
+    the log alone. The copy is one file without a log, checked and on disk.
+
+    Args:
+        db: open, without a transaction.
+        path: a file that is not there yet.
+
+    Returns:
+        how many answers are in the copy.
+
+    Raises:
+        LabelsplatError: the file is there already, or it cannot be written.
+    """
+    path = Path(path)
+    if path.exists():
+        raise LabelsplatError(
+            "the file exists, and may be the only copy of something",
+            where=path,
+            remedy="Name another file",
+        )
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Owner-only from the first byte on, and never seen half-written under its name.
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        temporary = Path(name)
+        os.close(handle)
+        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
+            db.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+            answers = copy.execute("SELECT count(*) FROM answer").fetchone()[0]
+        if found != "ok":
+            raise LabelsplatError(f"the copy is damaged ({found})", where=path)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        return answers
+    except (sqlite3.Error, OSError) as error:
+        raise LabelsplatError(f"the backup cannot be written ({error})", where=path) from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
 def _bind(db: sqlite3.Connection, path: Path, package: Package | None) -> str:
     db.execute("BEGIN IMMEDIATE")  # two that start at once must not both make the tables
     empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -122,8 +179,13 @@ def _bind(db: sqlite3.Connection, path: Path, package: Package | None) -> str:
         for statement in _statements(script):
             db.execute(statement)
         db.execute(
-            "INSERT INTO study VALUES (1, ?, ?, ?)",
-            (package.study, package.design, orders_digest(package)),
+            "INSERT INTO study VALUES (1, ?, ?, ?, ?)",
+            (
+                package.study,
+                package.design,
+                orders_digest(package),
+                json.dumps([len(order) for order in package.orders]),
+            ),
         )
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute(f"PRAGMA application_id = {_APPLICATION}")

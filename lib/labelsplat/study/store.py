@@ -7,6 +7,8 @@ same row, so that a browser may send it again until it hears that it arrived.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +18,17 @@ from pathlib import Path
 
 from labelsplat.base import LabelsplatError
 from labelsplat.study.package import ORIGINS, Package
-from labelsplat.study.schema import open_database
+from labelsplat.study.schema import copy_database, open_database
 from labelsplat.study.tokens import new_token, token_digest
 
 MOST_SECONDS = 600.0
-"""Longer times on an item are kept as this: the rater was away."""
+"""Longer times on an item are kept as this, and who looks again later begins anew: the rater was
+away."""
+
+
+def text_digest(text: str) -> str:
+    """What a consent text is known by."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class OutOfOrder(Exception):
@@ -42,6 +50,7 @@ class Rater:
         slot: which order the rater sees, for ``Package.order``.
         answers: given so far.
         issued, consented, practised, seen: seconds since 1970; None if it did not happen yet.
+        agreed: digest of the text that the rater agreed to, see :meth:`Store.consents`.
     """
 
     id: int
@@ -53,6 +62,7 @@ class Rater:
     consented: float | None
     practised: float | None
     seen: float | None
+    agreed: str | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class Answer:
 _RATER = (
     "SELECT r.id, r.pseudonym, r.origin, r.slot, "
     "(SELECT count(*) FROM answer a WHERE a.rater = r.id), "
-    "r.issued, r.consented, r.practised, r.seen FROM rater r"
+    "r.issued, r.consented, r.practised, r.seen, r.agreed FROM rater r"
 )
 
 
@@ -178,31 +188,64 @@ class Store:
         """All of them in the order in which their links were issued."""
         return [Rater(*row) for row in self._all(f"{_RATER} ORDER BY r.id")]
 
-    def consent(self, rater: int, now: float) -> None:
-        """Note that the rater agreed; the first time counts."""
-        self._note(rater, "consented", now)
+    def consent(self, rater: int, now: float, text: str = "") -> None:
+        """Note that the rater agreed, and to what; the first time counts.
+
+        Args:
+            rater: id.
+            now: seconds since 1970.
+            text: as the rater has read it, "" for a script that reads nothing; kept once, however
+                many agree to it.
+        """
+        digest = text_digest(text)
+        with self._write() as db:
+            db.execute("INSERT INTO consent VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, text))
+            query = (
+                "UPDATE rater SET agreed = coalesce(agreed, ?), "
+                "consented = coalesce(consented, ?), seen = ? WHERE id = ?"
+            )
+            if not db.execute(query, (digest, now, now, rater)).rowcount:
+                raise UnknownRater
+
+    def consents(self) -> list[tuple[str, str, int]]:
+        """(digest, text, how many raters who are there now agreed to it), the oldest first."""
+        return self._all(
+            "SELECT c.digest, c.text, (SELECT count(*) FROM rater r WHERE r.agreed = c.digest) "
+            "FROM consent c ORDER BY c.rowid"
+        )
 
     def practised(self, rater: int, now: float) -> None:
         """Note that the rater has seen the practice items; the first time counts."""
-        self._note(rater, "practised", now)
-
-    def _note(self, rater: int, what: str, now: float) -> None:
         with self._write() as db:
-            query = f"UPDATE rater SET {what} = coalesce({what}, ?), seen = ? WHERE id = ?"
+            query = "UPDATE rater SET practised = coalesce(practised, ?), seen = ? WHERE id = ?"
             if not db.execute(query, (now, now, rater)).rowcount:
                 raise UnknownRater
+
+    def lengths(self) -> list[int]:
+        """How many items each order has, for ``Rater.slot``."""
+        return json.loads(self._all("SELECT lengths FROM study")[0][0])
 
     # -- answers -----------------------------------------------------------------------------
 
     def show(self, rater: int, item: str, now: float) -> None:
-        """Note that an item is on the rater's screen from now on."""
+        """Note that an item is on the rater's screen from now on.
+
+        Time on it runs from the first look until the answer: a page that is loaded again does not
+        set it back, and a look at the instructions, or back at the last item, counts. Who was away
+        for longer than :data:`MOST_SECONDS` begins anew.
+        """
         with self._write(durable=False) as db:
             if not db.execute("UPDATE rater SET seen = ? WHERE id = ?", (now, rater)).rowcount:
                 raise UnknownRater
+            # A look back that ended without another answer.
             db.execute(
-                "INSERT INTO shown VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at",
-                (rater, item, now),
-            )
+                "DELETE FROM shown WHERE rater = ?1 AND item <> ?2 AND item IN "
+                "(SELECT item FROM answer WHERE rater = ?1)", (rater, item),
+            )  # fmt: skip
+            db.execute(
+                "INSERT INTO shown VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at "
+                "WHERE excluded.at NOT BETWEEN at AND at + ?", (rater, item, now, MOST_SECONDS),
+            )  # fmt: skip
 
     def answer(self, rater: int, order: Sequence[str], item: str, rating: int, now: float) -> str:
         """Take an answer; when this returns it is on disk.
@@ -284,6 +327,18 @@ class Store:
             "SELECT r.pseudonym, c.item, c.rating, c.changed FROM change c "
             "JOIN rater r ON r.id = c.rater ORDER BY c.id"
         )
+
+    def backup(self, path: str | Path) -> int:
+        """Copy everything that was confirmed so far to a new file, which its owner alone may read.
+
+        Returns:
+            how many answers are in the copy.
+
+        Raises:
+            LabelsplatError: see :func:`labelsplat.study.schema.copy_database`.
+        """
+        with self._lock:
+            return copy_database(self._db, path)
 
     # -- withdrawal --------------------------------------------------------------------------
 

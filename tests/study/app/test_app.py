@@ -91,6 +91,54 @@ def test_nobody_passes_without_agreeing(ask, link, store, package):
     assert (rater.consented, rater.practised, rater.answers) == (None, None, 0)
 
 
+def test_what_was_agreed_to_is_what_the_page_said(asker, store, package, link):
+    """The board's sheet, whom to ask, and the app's own words; nobody agrees to a later text."""
+    old = asker(create_app(Study(package, store, "Dr. Ada", ("Our own sheet.",))))
+    new = asker(create_app(Study(package, store, "Dr. Ada", ("Our second sheet.",))))
+    page = old.get(f"{link}/welcome").text
+    form = {"agree": "yes", "text": re.search(r'name="text" value="(\w+)"', page)[1]}
+    reply = new.post(f"{link}/welcome", form)  # the study was started anew meanwhile
+    assert reply.status == 400 and "has changed" in reply.text and "second" in reply.text
+    assert store.raters()[0].consented is None and store.consents() == []
+    form["text"] = re.search(r'name="text" value="(\w+)"', reply.text)[1]
+    assert new.post(f"{link}/welcome", form).headers["location"] == "instructions"
+    ((digest, text, many),) = store.consents()
+    assert (digest, many) == (store.raters()[0].agreed, 1)
+    lines = text.splitlines()
+    assert lines[0] == package.title and "Our second sheet." in lines
+    assert "I have read this page, and I agree to take part." in lines
+    assert "Dr. Ada" in text and "<" not in text and store.raters()[0].pseudonym not in text
+    # Another rater reads and agrees to the same.
+    other = f"/s/{store.issue(1, 'human', 3, 0.0)[0][1]}"
+    assert digest in new.get(f"{other}/welcome").text
+
+
+@pytest.mark.parametrize("design", list(SCALES))
+def test_instructions_show_what_fits_and_what_does_not(tmp_path, asker, design):
+    where = write_sample_package(tmp_path / "p", design=design, items=3, examples=True)
+    package = read_package(where)
+    store = Store(tmp_path / "s.sqlite", package)
+    ask = asker(create_app(Study(package, store)))
+    link = f"/s/{store.issue(1, 'script', 3, 0.0)[0][1]}"
+    ask.post(f"{link}/welcome", {"agree": "yes"})
+    page = ask.get(f"{link}/instructions")
+    good, bad = page.text.split('class="example good"')[1].split('class="example bad"')
+    for text, name in zip((good, bad), package.examples, strict=True):
+        item = package.items[name]
+        assert item.photo in text and all(mask in text for mask in item.masks)
+    captions = {"acr": ("fit well", "do not fit"), "pairs": ("can be right", "cannot be right")}
+    assert captions[design][0] in good and captions[design][1] in bad
+    assert "not of a good or a bad answer" not in page.text
+    store.close()
+
+
+def test_a_package_without_examples_shows_what_screens_look_like(ask, link, package):
+    ask.post(f"{link}/welcome", {"agree": "yes"})
+    page = ask.get(f"{link}/instructions").text
+    assert package.examples is None and "not of a good or a bad answer" in page
+    assert package.items[package.practice[0]].masks[0] in page and "example good" not in page
+
+
 def test_the_link_leads_back_to_where_one_was(ask, ready, store, clock):
     for _ in range(3):
         page = ask.get(f"{ready}/rate")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from labelsplat.study.admin import issue_links
 from labelsplat.study.package import read_package
+from labelsplat.study.process import AppProcess
 from labelsplat.study.sample import write_sample_package
 from labelsplat.study.store import Store
 
@@ -29,6 +28,7 @@ pytestmark = [
 ]
 
 ITEMS = 60
+SHOTS = os.environ.get("LABELSPLAT_SHOTS")  # a folder: every screen is saved there as a picture
 SHAPES = {"phone": (390, 844), "small": (320, 568), "laptop": (1280, 800), "desk": (1920, 1080)}
 
 # What the browser itself was told: every confirmed answer, and whether a warning was on screen.
@@ -70,37 +70,13 @@ return {
 """
 
 
-class App:
-    """The app as a process that can be killed and started again at the same address."""
-
-    def __init__(self, package: Path, database: Path):
-        self.words = [sys.executable, "-m", "labelsplat", "study", "serve"]
-        self.words += ["--package", str(package), "--database", str(database)]
-        self.process, self.port = None, 0
-        self.start()
-        self.base = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        library = str(Path(read_package.__code__.co_filename).parents[2])
-        self.process = subprocess.Popen(
-            [*self.words, "--port", str(self.port)], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": library},
-        )  # fmt: skip
-        self.port = int(re.search(r":(\d+);", self.process.stdout.readline())[1])
-
-    def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @pytest.fixture
 def study(tmp_path):
     """A running app, its package and its answers."""
     write_sample_package(tmp_path / "package", items=ITEMS, orders=3, practice=2, size=12)
     package = read_package(tmp_path / "package")
     store = Store(tmp_path / "study.sqlite", package)
-    app = App(tmp_path / "package", tmp_path / "study.sqlite")
+    app = AppProcess(tmp_path / "package", tmp_path / "study.sqlite")
     yield app, package, store
     app.kill()
     store.close()
@@ -206,13 +182,14 @@ def reopen(driver, link):
             time.sleep(0.1)
 
 
-def answer_all(driver, link, rater, order, habit):
+def answer_all(driver, link, rater, order, habit, together):
     """Sixty answers; returns those that the rater has given in the end.
 
     ``habit``: ``back`` changes an answer on the way, ``reload`` opens the link anew while the
     server is away and once more later, ``click`` uses the mouse.
     """
     enter(driver, link)
+    together.wait(120)  # the server dies under everybody's hands
     given, reloads = {}, {"away": False, "later": False}
     while len(given) < ITEMS:
         state = until(driver, lambda s: s["item"] and s["ready"] and s["item"] not in given)
@@ -249,19 +226,27 @@ def test_three_raters_and_a_server_that_dies_twice(study, browsers):
     orders = {r.pseudonym: package.order(r.slot) for r in store.raters()}
     assert len({tuple(order) for order in orders.values()}) == 3
     habits = ("back", "reload", "click")
-    with ThreadPoolExecutor(3) as pool:
-        drivers = list(pool.map(lambda _: browsers(), range(3)))
+    done, together = threading.Event(), threading.Barrier(3)
+    with ThreadPoolExecutor(4) as pool:
+        *drivers, fourth = pool.map(lambda _: browsers(), range(4))
+        token = names[0][1].rpartition("/")[2]
+        outside = pool.submit(knock, fourth, app.base, token, package, done)
         running = [
-            pool.submit(answer_all, driver, link, name, orders[name], habit)
+            pool.submit(answer_all, driver, link, name, orders[name], habit, together)
             for driver, (name, link), habit in zip(drivers, names, habits, strict=True)
         ]
-        for many in (50, 110):
-            while len(store.answers()) < many and not any(r.done() for r in running):
-                time.sleep(0.05)
-            app.kill()
-            time.sleep(1.2)
-            app.start()
-        given = {name: run.result() for (name, _), run in zip(names, running, strict=True)}
+        try:
+            for many in (50, 110):
+                while len(store.answers()) < many and not any(r.done() for r in running):
+                    time.sleep(0.05)
+                app.kill()
+                time.sleep(1.2)
+                app.start()
+            given = {name: run.result() for (name, _), run in zip(names, running, strict=True)}
+        finally:
+            done.set()
+        assert outside.result() >= 2  # in vain
+        stays_here(fourth, app.base)
 
     kept = {name: [a for a in store.answers() if a.rater == name] for name, _ in names}
     for driver, (name, _), habit in zip(drivers, names, habits, strict=True):
@@ -277,17 +262,50 @@ def test_three_raters_and_a_server_that_dies_twice(study, browsers):
         assert len(changes) == (habit == "back")
         stays_here(driver, app.base)
     assert {a.origin for answers in kept.values() for a in answers} == {"script"}
+    assert len(store.raters()) == 3 and store.withdrawals() == {}
 
-    stranger = drivers[0]
-    token = names[0][1].rpartition("/")[2]
-    for wrong in ("x", token[::-1], token[:-1]):
-        stranger.get(f"{app.base}/s/{wrong}/rate")
-        status = "return performance.getEntriesByType('navigation')[0].responseStatus"
-        assert stranger.execute_script(status) == 404
-        assert stranger.execute_script("return document.images.length") == 0
-        text = stranger.page_source
-        assert "personal link" in text and package.title not in text and "rating" not in text
-    assert len(store.answers()) == 3 * ITEMS
+
+POST = """
+const [address, form, tell] = arguments;
+fetch(address, { method: "POST", body: new URLSearchParams(form) }).then(
+  async (reply) => tell([reply.status, await reply.text()]), () => tell(null));
+"""
+
+
+def knock(driver, base, token, package, done):
+    """Somebody without a link opens and sends whatever might help; how many rounds went in vain.
+
+    ``token`` is a rater's, of which changed ones are tried.
+    """
+    item = package.orders[0][0]
+    forms = {
+        "rate": {"item": item, "rating": 1},
+        "welcome": {"agree": "yes"},
+        "start": {},
+        "withdraw": {"erase": "yes"},
+    }
+    rounds = 0
+    while not done.is_set():
+        for wrong in ("x", token[::-1], token[:-1]):
+            reopen(driver, f"{base}/s/{wrong}/rate")
+            status = "return performance.getEntriesByType('navigation')[0].responseStatus"
+            assert driver.execute_script(status) == 404
+            assert driver.execute_script("return document.images.length") == 0
+            nothing_of_the_study(driver.page_source, package)
+            for page, form in forms.items():
+                reply = None
+                while reply is None:  # the server is away
+                    reply = driver.execute_async_script(POST, f"{base}/s/{wrong}/{page}", form)
+                    done.wait(0.05)
+                assert reply[0] == 404
+                nothing_of_the_study(reply[1], package)
+        rounds += 1
+        done.wait(1)
+    return rounds
+
+
+def nothing_of_the_study(text, package):
+    assert "personal link" in text and package.title not in text and "rating" not in text
 
 
 def stays_here(driver, base):
@@ -345,9 +363,9 @@ return {
 
 @pytest.mark.parametrize("design", ["acr", "pairs"])
 def test_screens_fit_and_tools_work(tmp_path, browsers, design):
-    package = read_package(write_sample_package(tmp_path / "p", design=design, items=4, size=64))
+    package = read_package(write_sample_package(tmp_path / "p", design=design, items=8, size=64))
     store = Store(tmp_path / "s.sqlite", package)
-    app = App(tmp_path / "p", tmp_path / "s.sqlite")
+    app = AppProcess(tmp_path / "p", tmp_path / "s.sqlite")
     try:
         ((_, link),) = issue_links(store, package, 1, app.base, time.time(), origin="script")
         driver = browsers()
@@ -367,10 +385,92 @@ def test_screens_fit_and_tools_work(tmp_path, browsers, design):
             assert found["side"] >= (0.4 * size[0] if phone else min(least[design])), (name, found)
         tools(driver, design)
         cut_off(driver, "1" if design == "acr" else "0")
+        strangers_answer(driver, store, "1" if design == "acr" else "0")
+        digits_by_place(driver, store, design)
         stays_here(driver, app.base)
     finally:
         app.kill()
         store.close()
+
+
+LAID = """
+const seen = (element) => element.offsetHeight > 1 || element.closest(".item");
+return {
+  wide: document.documentElement.scrollWidth <= innerWidth,
+  heads: [...document.querySelectorAll("h1")].filter(seen).length,
+  cut: [...document.querySelectorAll("main p, main li, main a, main button")].filter(
+    (e) => e.offsetHeight && e.scrollWidth > e.clientWidth + 1 && e.clientWidth).length,
+  broken: [...document.images].filter((i) => !i.naturalWidth).length,
+};
+"""
+
+
+def look(driver, name):
+    """A screen on a phone and on a desk: nothing is cut off; saved as pictures if asked for."""
+    for shape in ("phone", "laptop"):
+        resize(driver, SHAPES[shape])
+        until(driver, lambda s: s["ready"])
+        wanted = {"wide": True, "heads": 1, "cut": 0, "broken": 0}
+        assert driver.execute_script(LAID) == wanted, (name, shape)
+        if SHOTS:
+            words = {"captureBeyondViewport": name.partition("-")[2] not in ("item", "back")}
+            data = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"} | words)
+            os.makedirs(SHOTS, exist_ok=True)
+            with open(os.path.join(SHOTS, f"{name}-{shape}.png"), "wb") as file:
+                file.write(base64.b64decode(data["data"]))
+
+
+@pytest.mark.parametrize("design", ["acr", "pairs"])
+def test_every_screen_can_be_looked_at(tmp_path, browsers, design):
+    """With ``LABELSPLAT_SHOTS=folder`` pictures of all screens are saved there.
+
+    ``LABELSPLAT_SHOTS_PACKAGE`` names a package to show in the place of drawn shapes.
+    """
+    where = os.environ.get("LABELSPLAT_SHOTS_PACKAGE") if SHOTS else None
+    if where is None or read_package(where).design != design:
+        where = write_sample_package(
+            tmp_path / "p", design=design, items=3, orders=1, size=96, examples=True
+        )
+    package = read_package(where)
+    (tmp_path / "sheet.txt").write_text("Approved by a board of our own.\n\nRoom 12.")
+    store = Store(tmp_path / "s.sqlite", package)
+    more = ["--contact", "Dr. A. Example, a@example.org", "--information", tmp_path / "sheet.txt"]
+    answer = "3" if design == "acr" else "0"
+    with AppProcess(where, tmp_path / "s.sqlite", more=list(map(str, more))) as app:
+        ((_, link),) = issue_links(store, package, 1, app.base, time.time(), origin="script")
+        driver = browsers()
+        driver.get(link)
+        look(driver, f"{design}-welcome")
+        press(driver, "[name=agree]")
+        press(driver, "button.go", leaves=True)
+        look(driver, f"{design}-instructions")
+        press(driver, "a.go", leaves=True)
+        look(driver, f"{design}-practice")
+        driver.get(f"{link}/start")
+        look(driver, f"{design}-start")
+        press(driver, "button.go", leaves=True)
+        look(driver, f"{design}-item")
+        state = until(driver, lambda s: s["item"] and s["ready"])
+        key(driver, answer)
+        until(driver, lambda s: s["ready"] and s["item"] != state["item"])
+        press(driver, "[data-back]")
+        until(driver, lambda s: s["ready"] and s["item"] == state["item"])
+        look(driver, f"{design}-back")
+        order = package.order(0)
+        for name in order[1:]:
+            store.show(1, name, time.time())
+            store.answer(1, order, name, int(answer), time.time())
+        driver.get(link)
+        look(driver, f"{design}-done")
+        driver.get(f"{link}/withdraw")
+        look(driver, f"{design}-withdraw")
+        press(driver, "[name=erase]")
+        press(driver, "button.danger", leaves=True)
+        look(driver, f"{design}-erased")
+        driver.get(link)
+        look(driver, f"{design}-nothing")
+        stays_here(driver, app.base)
+    store.close()
 
 
 CUT = """
@@ -394,7 +494,63 @@ def cut_off(driver, name):
     driver.execute_script(CUT)
     key(driver, name)
     after = until(driver, lambda s: s["ready"] and s["item"] != before["item"])
-    assert after["place"].startswith("2 of 4") and not after["warned"]
+    assert after["place"].startswith("2 of 8") and not after["warned"]
+
+
+STRANGE = """
+const plain = window.fetch;
+let left = 2;
+window.strange = 0;
+window.fetch = async (address, options = {}) => {
+  if (options.method === arguments[0] && left) {
+    left -= 1;
+    window.strange += 1;
+    const text = arguments[1];
+    return new Response(text, { status: 200, headers: { "Content-Type": "text/html" } });
+  }
+  return plain(address, options);
+};
+"""
+
+PORTAL = "<!DOCTYPE html><title>Wi-Fi</title><div id=page><h1>Log in to go on</h1></div>"
+
+
+def strangers_answer(driver, store, name):
+    """A network's log-in page in place of a confirmation, then of a page: no false "Saved"."""
+    for method, text in (("POST", PORTAL), ("POST", '{"ok": true}'), (None, PORTAL)):
+        before = until(driver, lambda s: s["item"] and s["ready"])
+        kept = len(store.answers())
+        driver.execute_script("sessionStorage.witness = JSON.stringify({answers: [], warned: 0});")
+        script = STRANGE.replace("arguments[0]", json.dumps(method) if method else "undefined")
+        driver.execute_script(script.replace("arguments[1]", json.dumps(text)))
+        driver.execute_script(
+            "window.said = []; new MutationObserver(() => window.said.push("
+            "[document.getElementById('told').textContent, window.strange]))"
+            ".observe(document.getElementById('told'), { childList: true });"
+        )
+        key(driver, name)
+        until(driver, lambda s: s["warned"])
+        after = until(driver, lambda s, b=before: s["ready"] and s["item"] != b["item"])
+        assert not after["warned"] and len(store.answers()) == kept + 1
+        assert driver.execute_script("return window.strange") == 2
+        said = driver.execute_script("return window.said")
+        assert any(words.startswith("Saved") for words, _ in said)
+        if method:
+            assert all(times == 2 for words, times in said if words.startswith("Saved"))
+
+
+def digits_by_place(driver, store, design):
+    """A French keyboard has digits with Shift alone; where "+" lies on a digit it is no answer."""
+    before = until(driver, lambda s: s["item"] and s["ready"])
+    digit, sign = ("4", "'") if design == "acr" else ("0", "à")
+    stroke = {"type": "keyDown", "code": f"Digit{digit}", "key": "+", "text": "+"}
+    driver.execute_cdp_cmd("Input.dispatchKeyEvent", stroke)
+    driver.execute_cdp_cmd("Input.dispatchKeyEvent", stroke | {"key": "!", "modifiers": 8})
+    time.sleep(0.3)
+    assert driver.execute_script(STATE)["item"] == before["item"]
+    driver.execute_cdp_cmd("Input.dispatchKeyEvent", stroke | {"key": sign, "text": sign})
+    until(driver, lambda s: s["ready"] and s["item"] != before["item"])
+    assert store.answers()[-1].rating == int(digit)
 
 
 def tools(driver, design):

@@ -11,8 +11,9 @@ import pytest
 
 from labelsplat.__main__ import main
 from labelsplat.base import LabelsplatError, read_json
-from labelsplat.study.load import run_load, running_app
+from labelsplat.study.load import run_load
 from labelsplat.study.package import read_package
+from labelsplat.study.process import AppProcess
 from labelsplat.study.sample import write_sample_package
 from labelsplat.study.serve import is_local, listen, read_information
 from labelsplat.study.store import Store
@@ -26,7 +27,8 @@ def run(*words):
 
 def test_commands_from_links_to_export(tmp_path, package, capsys, clock):
     at = ["--package", package.root, "--database", tmp_path / "a" / "s.sqlite"]
-    assert run("tokens", "--count", 2, "--base", "https://lab.test/study", *at) == 0
+    words = ["tokens", "--count", 2, "--base", "https://lab.test/study", "--origin", "human"]
+    assert run(*words, *at) == 0
     told = capsys.readouterr().out
     (path,) = (tmp_path / "a").glob("links-*.csv")
     assert str(path) in told and "https://" not in told  # not on the screen, not in its history
@@ -42,7 +44,7 @@ def test_commands_from_links_to_export(tmp_path, package, capsys, clock):
     store.show(rater.id, order[0], 5.0)
     store.answer(rater.id, order, order[0], 5, 6.0)
 
-    assert run("progress", *at) == 0
+    assert run("progress", *at[2:]) == 0
     assert re.search(r"r001 +human +1/6", capsys.readouterr().out)
     out = tmp_path / "ratings.csv"
     assert run("export", out, *at[2:]) == 0
@@ -66,9 +68,19 @@ def test_links_on_the_screen_if_asked_for(tmp_path, package, capsys):
 def test_commands_name_what_is_missing(tmp_path, package, capsys):
     assert run("serve", "--package", tmp_path, "--database", tmp_path / "s") == 1
     assert "no item package here" in capsys.readouterr().err
-    assert run("progress", "--package", package.root, "--database", tmp_path / "none") == 1
+    assert run("progress", "--database", tmp_path / "none") == 1
     assert "make study" in capsys.readouterr().err
-    assert run("tokens", "--count", 0, "--package", package.root, "--database", tmp_path / "t") == 1
+    at = ["--package", package.root, "--database", tmp_path / "t", "--origin", "script"]
+    assert run("tokens", "--count", 0, *at) == 1
+
+
+def test_nobody_becomes_a_person_by_default(tmp_path, package, capsys):
+    """Whoever tries the app must not make what counts as people's ratings."""
+    at = ["--package", package.root, "--database", tmp_path / "s.sqlite"]
+    with pytest.raises(SystemExit):
+        run("tokens", "--count", 2, *at)
+    assert "--origin" in capsys.readouterr().err
+    assert not (tmp_path / "s.sqlite").exists()
 
 
 def test_a_port_that_is_taken(tmp_path):
@@ -123,7 +135,9 @@ def test_the_running_app_tells_no_token_and_listens_here_alone(tmp_path, package
     try:
         port = int(re.search(r"127\.0\.0\.1:(\d+);", first)[1])
         hint = process.stdout.readline()
-        assert "Issue links: python -m labelsplat study tokens" in hint
+        assert f"{sys.executable} -m labelsplat study tokens" in hint
+        assert "--origin script" in hint and "human" not in hint
+        assert "--origin human" in process.stdout.readline()
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(
                 b"GET /s/secret-of-somebody HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -146,8 +160,19 @@ def test_a_little_load_loses_nothing():
 def test_a_load_that_cannot_be(tmp_path):
     with pytest.raises(LabelsplatError, match="0 raters"):
         run_load(raters=0)
-    with (
-        pytest.raises(LabelsplatError, match="does not start"),
-        running_app(tmp_path, tmp_path / "s.sqlite"),
-    ):
-        pass
+    with pytest.raises(LabelsplatError, match="does not start"):
+        AppProcess(tmp_path, tmp_path / "s.sqlite")
+
+
+def test_the_readme_quotes_the_load_that_was_measured():
+    root = Path(__file__).parents[3]
+    found = read_json(root / "reports" / "metrics" / "study_load.json")
+    text = (root / "README.md").read_text(encoding="utf-8")
+    said = " ".join(text.split("<!-- load:begin -->")[1].split("<!-- load:end -->")[0].split())
+    assert said == (
+        f"Fifty scripted raters who answered for {found['seconds']:.0f} seconds on "
+        f"{found['cores']} cores got {found['acknowledged']:,} answers confirmed, 95 % of them "
+        f"within {found['p95']} ms; {found['errors']} errors, {found['lost']} answers lost, "
+        f"{found['doubled']} doubled."
+    )
+    assert found["raters"] == 50 and found["rows"] == found["acknowledged"]

@@ -1,6 +1,7 @@
 """Answers are kept once, in order, durably, and go when their rater goes."""
 
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -28,6 +29,7 @@ def enrol(store, package, origin="human"):
     rater = store.rater(token)
     store.consent(rater.id, NOW)
     store.practised(rater.id, NOW)
+    rater = store.rater(token)
     return rater, package.order(rater.slot), token
 
 
@@ -77,7 +79,7 @@ def test_no_link_is_issued_that_could_not_be_written(store, package, tmp_path):
     taken = tmp_path / "links.csv"
     taken.write_text("of somebody")
     with pytest.raises(LabelsplatError, match=r"links\.csv"):
-        issue_links(store, package, 2, "http://x", NOW, out=taken)
+        issue_links(store, package, 2, "http://x", NOW, origin="human", out=taken)
     assert store.raters() == [] and taken.read_text() == "of somebody"
 
 
@@ -109,8 +111,24 @@ def test_links_that_cannot_be_issued(store, count, origin):
 
 def test_consent_is_dated_once(store, package):
     rater, _, token = enrol(store, package)
-    store.consent(rater.id, NOW + 99)
-    assert store.rater(token).consented == NOW and store.rater(token).seen == NOW + 99
+    store.consent(rater.id, NOW + 99, "another text")
+    after = store.rater(token)
+    assert (after.consented, after.seen, after.agreed) == (NOW, NOW + 99, rater.agreed)
+
+
+def test_what_was_agreed_to_is_kept(store, package):
+    """Once a text, also when those who agreed to it have left."""
+    tokens = [token for _, token in store.issue(4, "human", 3, NOW)]
+    for token, text in zip(tokens, ["First.", "Second.", "First."], strict=False):
+        store.consent(store.rater(token).id, NOW, text)
+    assert [(text, many) for _, text, many in store.consents()] == [("First.", 2), ("Second.", 1)]
+    named = {digest: text for digest, text, _ in store.consents()}
+    assert [named.get(store.rater(token).agreed) for token in tokens] == [
+        "First.", "Second.", "First.", None,
+    ]  # fmt: skip
+    store.erase("r002")
+    assert [many for *_, many in store.consents()] == [2, 0]
+    assert re.search("consent text [0-9a-f]{8}: 2 of", progress_text(store))
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -191,13 +209,37 @@ def test_seconds_are_bounded(store, package, spent, kept):
     assert store.answers()[0].seconds == kept
 
 
-def test_time_runs_from_the_last_look(store, package):
-    """Who comes back the next day has not looked for a night."""
+def test_time_runs_from_the_first_look(store, package):
+    """A page that is loaded again, or a look at the instructions, is no fresh start."""
+    rater, order, _ = enrol(store, package)
+    for later in (0, 20, 35):
+        store.show(rater.id, order[0], NOW + later)
+    store.answer(rater.id, order, order[0], 3, NOW + 40)
+    assert store.answers()[0].seconds == 40.0
+
+
+@pytest.mark.parametrize("away", [MOST_SECONDS + 1, 80_000, -40])
+def test_who_was_away_begins_anew(store, package, away):
+    """Who comes back the next day has not looked for a night; a clock may be set back."""
     rater, order, _ = enrol(store, package)
     store.show(rater.id, order[0], NOW)
-    store.show(rater.id, order[0], NOW + 80_000)
-    store.answer(rater.id, order, order[0], 3, NOW + 80_002)
+    store.show(rater.id, order[0], NOW + away)
+    store.answer(rater.id, order, order[0], 3, NOW + away + 2)
     assert store.answers()[0].seconds == 2.0
+
+
+def test_a_look_back_without_another_answer_counts_for_the_open_item(store, package):
+    rater, order, _ = enrol(store, package)
+    rate(store, rater, order, [4])
+    store.show(rater.id, order[1], NOW + 10)
+    store.show(rater.id, order[0], NOW + 12)  # back
+    store.show(rater.id, order[1], NOW + 15)  # kept
+    store.show(rater.id, order[0], NOW + 20)
+    store.answer(rater.id, order, order[0], 5, NOW + 21)
+    store.show(rater.id, order[1], NOW + 21)
+    store.answer(rater.id, order, order[1], 3, NOW + 23)
+    # The first look back is no part of the second one.
+    assert [a.seconds for a in store.answers()] == [4.5 + 1, 13.0]
 
 
 def test_one_answer_of_many_sent_at_once(store, package):
@@ -349,8 +391,8 @@ def test_databases_that_cannot_be_opened(tmp_path, package, store):
     db.close()
     with pytest.raises(LabelsplatError, match="no database of a study"):
         Store(tmp_path / "foreign.sqlite", package)
-    store._db.execute("PRAGMA user_version = 2")
-    with pytest.raises(LabelsplatError, match="version 2"):
+    store._db.execute("PRAGMA user_version = 99")
+    with pytest.raises(LabelsplatError, match="version 99"):
         Store(store.path, package)
 
 
@@ -397,7 +439,7 @@ def test_times_are_utc():
 
 
 def test_progress_tells_who_is_where(store, package):
-    assert "no links yet" in progress_text(store, package)
+    assert "no links yet" in progress_text(store)
     rater, order, _ = enrol(store, package)
     rate(store, rater, order, [3] * 6)
     under_way, theirs, _ = enrol(store, package)
@@ -406,7 +448,7 @@ def test_progress_tells_who_is_where(store, package):
     store.issue(1, "human", 3, NOW)
     enrol(store, package)
     store.erase("r005")
-    lines = progress_text(store, package).splitlines()
+    lines = progress_text(store).splitlines()
     states = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line[:1] == "r"}
     assert states["r001"].startswith("human 6/6 done 2023-11-14 22:14")
     assert states["r002"].startswith("human 2/6 under way")

@@ -33,9 +33,26 @@ function trouble(text) {
   alarm.hidden = !text;
 }
 
-// fetch that goes on until the server answers for good; `what` tells the rater what is at stake.
-// Gives the whole text, too: a server may also die, or a network hang, in the middle of an answer.
-async function patiently(address, options, what) {
+const MARK = 'meta[name="application-name"][content="labelsplat study"]';
+
+// A page of this study, else null: an open network's log-in page, or a proxy, may answer instead.
+function pageOf(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  return page.querySelector(MARK) && page.getElementById("page") ? page : null;
+}
+
+// The study's reply to an answer: what became of it, or where to go; null if it is not the study's.
+function replyOf(text) {
+  let found = null;
+  try { found = JSON.parse(text); } catch { /* a page that refuses, not a reply */ }
+  if (found && typeof found.next === "string") return found;
+  return pageOf(text) ? { next: "./" } : null;
+}
+
+// fetch that goes on until the study answers for good; `what` tells the rater what is at stake, and
+// `read` makes something of the text, or null if somebody else has answered.
+// Waits for the whole text, too: a server may die, or a network hang, in the middle of an answer.
+async function patiently(address, options, read, what) {
   for (let pause = 0.4; ; pause = Math.min(pause * 1.6, 5)) {
     let response = null;
     let text = "";
@@ -46,9 +63,10 @@ async function patiently(address, options, what) {
     } catch {
       response = null; // the server is away
     }
-    if (response && response.status < 500 && response.status !== 429) {
+    const found = response && response.status < 500 && response.status !== 429 ? read(text) : null;
+    if (found) {
       trouble("");
-      return { status: response.status, url: response.url, text };
+      return { status: response.status, url: response.url, found };
     }
     if (response && response.status === 429) {
       await wait(Number(response.headers.get("Retry-After")) || 1);
@@ -65,6 +83,7 @@ async function send(pending) {
   const response = await patiently(
     pending.action,
     { method: "POST", body, headers: { Accept: "application/json" } },
+    replyOf,
     `Your answer (${pending.word}) is kept here.`,
   );
   store.remove(PENDING);
@@ -72,9 +91,7 @@ async function send(pending) {
     location.reload();
     return new Promise(() => {});
   }
-  let reply = { next: "./" };
-  try { reply = JSON.parse(response.text); } catch { /* a page that refuses, not a reply */ }
-  return { status: response.status, ...reply };
+  return { status: response.status, ...response.found };
 }
 
 async function answer(button) {
@@ -91,7 +108,7 @@ async function answer(button) {
     word,
   });
   if (found.status === 409) say("This screen was answered elsewhere.");
-  else if (found.status >= 400) say("This answer was not taken.");
+  else if (found.status >= 400 || !found.outcome) say("This answer was not taken.");
   else if (found.outcome === "practice") say(`Practice: ${word}.`);
   else say(found.outcome === "changed" ? `Changed to ${word}.` : `Saved: ${word}.`);
   await turnTo(found.next);
@@ -116,8 +133,8 @@ async function load(picture) {
 
 // Puts another page's content here, once its pictures are there: nobody rates what is half loaded.
 async function turnTo(address) {
-  const response = await patiently(address, {}, "Your answers are stored.");
-  const page = new DOMParser().parseFromString(response.text, "text/html");
+  const response = await patiently(address, {}, pageOf, "Your answers are stored.");
+  const page = response.found;
   const fresh = document.adoptNode(page.getElementById("page"));
   await Promise.all([...fresh.querySelectorAll("img")].map(load));
   const before = document.querySelector("details.key");
@@ -267,13 +284,21 @@ document.addEventListener("keydown", (event) => {
   if (!document.getElementById("keys").checked) return;
   const inSlider = event.target.matches("input[type=range]");
   if (inSlider && event.key.startsWith("Arrow")) return;
-  const button = [...form.querySelectorAll("[data-keys]")].find(
-    (one) => one.dataset.keys.split(" ").includes(event.key));
+  const byKey = (name) => [...form.querySelectorAll("[data-keys]")].find(
+    (one) => one.dataset.keys.split(" ").includes(name));
+  // On a French keyboard digits need Shift: there, the place of the key counts. What a key means by
+  // itself comes first, as "+" and "-" lie on digits elsewhere.
+  const digit = event.shiftKey ? null : /^(?:Digit|Numpad)(\d)$/.exec(event.code);
+  const button = byKey(event.key);
   if (button) {
     event.preventDefault();
     answer(button);
   } else if (event.key === "+" || event.key === "=") zoomAt(1.4, 0, 0);
   else if (event.key === "-" || event.key === "_") zoomAt(1 / 1.4, 0, 0);
+  else if (digit && byKey(digit[1])) {
+    event.preventDefault();
+    answer(byKey(digit[1]));
+  }
 });
 
 async function begin() {
@@ -288,7 +313,7 @@ async function begin() {
   if (!kept || !document.querySelector("[data-rate]")) return;
   busy = true;
   const found = await send(JSON.parse(kept));
-  if (found.status < 400) say("Your last answer is saved.");
+  if (found.status < 400 && found.outcome) say("Your last answer is saved.");
   await turnTo(found.next);
 }
 
