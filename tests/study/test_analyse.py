@@ -16,12 +16,12 @@ from labelsplat.study import tables
 from labelsplat.study.analyse import AnalysisSettings, analyse_line, analyse_study
 from labelsplat.study.mixed import crossed_test
 from labelsplat.study.nonparametric import friedman, wilcoxon
-from labelsplat.study.panel import PanelSettings, miou_known, simulate_panel
+from labelsplat.study.panel import PanelSettings, simulate_panel
 from labelsplat.study.power import PowerSettings
 from labelsplat.study.ratings import ratings_from_frame, write_ratings
 from labelsplat.viz import study as figures
 
-QUICK = AnalysisSettings(bootstrap=300, power=PowerSettings(simulations=300))
+QUICK = AnalysisSettings(bootstrap=300, random_raters=20, power=PowerSettings(simulations=300))
 FIGURES = [
     figures.plot_study_answers,
     figures.plot_study_means,
@@ -41,7 +41,7 @@ TABLES = [
 
 
 @pytest.fixture(scope="module")
-def analysed(make_study):
+def analysed(make_study, as_people):
     """``analysed(panel, seed, settings, origin, **options)``; the same once more is not redone."""
     known = {}
 
@@ -50,11 +50,12 @@ def analysed(make_study):
         if name not in known:
             made = make_study(**options)
             panel = panel or PanelSettings()
-            answers = simulate_panel(made.package, made.key, panel, seed).assign(origin=origin)
+            answers = simulate_panel(made.package, made.key, panel, seed)
+            answers = as_people(answers) if origin == "human" else answers.assign(origin=origin)
             ratings = ratings_from_frame(answers, made.package, made.key)
             known[name] = analyse_study(
                 ratings, made.package, QUICK, seed=0,
-                panel=panel if origin == "simulation" else None, miou=miou_known(made.key),
+                panel=panel if origin == "simulation" else None,
             )  # fmt: skip
         return known[name]
 
@@ -162,7 +163,7 @@ def test_tests_by_ranks_see_means_of_images(analysed):
     means = report.ratings.scored.pivot_table(index="image", columns="method", values="rating")
     found = report.content["friedman"]
     expected = stats.friedmanchisquare(*means.to_numpy().T)
-    assert found["p"] == pytest.approx(expected.pvalue) and found["images"] == 24
+    assert found["p"] == pytest.approx(expected.pvalue) and found["people"] == 24
     assert found["ranks"]["baseline"] == pytest.approx(means.rank(axis=1)["baseline"].mean())
     ranks = report.content["wilcoxon"]["oracle-refined"]
     # Rounded, or differences of means that are equal would not be ties any more.
@@ -176,7 +177,7 @@ def test_ranks_of_what_does_not_differ():
     assert wilcoxon(np.zeros(5))["reason"] and wilcoxon(np.ones(1))["reason"]
     gaps = np.random.default_rng(0).normal(size=(6, 3))
     gaps[0, 0] = np.nan
-    assert friedman(gaps, ["a", "b", "c"])["images"] == 5
+    assert friedman(gaps, ["a", "b", "c"])["people"] == 5
 
 
 def plain(text):
@@ -194,12 +195,14 @@ def test_tables_say_what_the_report_says(analysed):
     assert plain(pairs.iloc[0]["p"]) == "< .001"
     poses = tables.pose_table(content)
     row = content["by_stratum"]["extreme"]["primary"]
-    shown = plain(poses.loc["refined − self-training", "extreme (6 images)"])
+    shown = plain(poses.loc["refined − self-training", "extreme (6 photos)"])
     assert shown == f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
     lost = tables.exclusion_table(content)
     assert lost.loc["left out in all", "raters"] == f"{content['excluded']['raters']} of 24"
     needed = content["power"]["raters_needed"]
-    assert tables.power_sentence(content).startswith(f"{needed} raters who see all 24 images")
+    assert tables.power_sentence(content).startswith(
+        f"{needed} raters who see all 24 photos of 24 people"
+    )
 
 
 def test_excluded_raters_count_for_nothing(analysed):
@@ -321,10 +324,10 @@ def test_the_line_simulates_where_nobody_has_rated(line):
     assert written["panel"]["f"].startswith("f(mIoU) = ")
 
 
-def test_the_line_reads_what_was_rated(line):
+def test_the_line_reads_what_was_rated(line, as_people):
     made, layout = line
     answers = simulate_panel(made.package, made.key, PanelSettings(raters=7), 3)
-    write_ratings(layout.root / "export.csv", answers.assign(origin="human"))
+    write_ratings(layout.root / "export.csv", as_people(answers))
     report = analyse_line(layout, ratings="export.csv", **SMALL)
     assert report.content["simulated"] is False and report.content["excluded"]["of"] == 7
     assert report.content["panel"] is None

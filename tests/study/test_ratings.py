@@ -41,9 +41,10 @@ def test_a_file_gives_back_what_was_written(tmp_path, made, answers):
     assert set(found.scored["kind"]) == {"item"}
 
 
-def test_only_people_drop_the_mark(tmp_path, made, answers):
+def test_only_people_drop_the_mark(tmp_path, made, answers, as_people):
     for origin in ORIGINS:
-        found = read(tmp_path, made, answers.assign(origin=origin))
+        rows = as_people(answers) if origin == "human" else answers.assign(origin=origin)
+        found = read(tmp_path, made, rows)
         assert found.simulated == (origin != "human")
 
 

@@ -17,7 +17,7 @@ from labelsplat.study.analyse import AnalysisSettings, analyse_study
 from labelsplat.study.panel import PanelSettings
 from labelsplat.study.power import PowerSettings
 
-QUICK = AnalysisSettings(bootstrap=200, power=PowerSettings(simulations=200))
+QUICK = AnalysisSettings(bootstrap=200, random_raters=20, power=PowerSettings(simulations=200))
 
 
 def text_of(page: str) -> str:
