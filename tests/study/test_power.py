@@ -7,20 +7,25 @@ import pytest
 from scipy import stats
 
 from labelsplat.base import ParameterError
-from labelsplat.study.mixed import Components, closed_form
+from labelsplat.study.exclusion import ExclusionRules, apply_rules
+from labelsplat.study.made import made_study
+from labelsplat.study.mixed import Components, closed_form, crossed_test
 from labelsplat.study.nullcheck import (
     binomial_interval,
     null_check,
     panel_differences,
     power_check,
+    study_null_check,
 )
-from labelsplat.study.panel import PanelSettings
+from labelsplat.study.panel import PanelSettings, simulate_panel
 from labelsplat.study.power import (
     PowerSettings,
     limit_power,
     raters_needed,
     simulated_power,
 )
+from labelsplat.study.rated_tables import rated_tables
+from labelsplat.study.ratings import ratings_from_frame
 
 PARTS = Components(0.05, 0.2, 0.8)
 
@@ -163,3 +168,39 @@ def test_the_panels_are_alike_but_for_the_worth():
 def test_impossible_checks(wrong):
     with pytest.raises(ParameterError):
         null_check(**wrong)
+
+
+@pytest.mark.parametrize("people", [15, 7])
+def test_photos_of_one_person_are_no_independent_faces(people):
+    """Over people the test holds its level, over photos it would not."""
+    panel = PanelSettings(person_share=1.0)
+    found = null_check(panels=500, panel=panel, people=people, seed=0)
+    assert found.inside and found.people == people
+    rng = np.random.default_rng(0)
+    tables = panel_differences(panel, 0.0, 500, 24, 24, rng, people=people)
+    over_photos = (closed_form(tables).p < 0.05).mean()
+    assert over_photos > binomial_interval(0.05, 500)[1]
+
+
+def test_the_power_promised_with_several_photos_of_a_person_is_kept():
+    found = power_check(panels=400, people=15, seed=0)
+    assert found.inside and found.promised < power_check(panels=10, seed=0).promised
+
+
+def test_the_whole_study_sees_no_difference_where_there_is_none():
+    found = study_null_check(panels=15, raters=12, images=12, people=8, seed=0)
+    assert found.inside and found.panels == 15
+    again = study_null_check(panels=15, raters=12, images=12, people=8, seed=0)
+    assert found == again
+
+
+def test_the_whole_study_has_careless_raters_who_are_left_out_and_finds_a_difference():
+    """The made-up study is no dummy: with other mIoU the same way ends in a rejection."""
+    package, key = made_study(images=12, people=8, methods=("self_training", "refined"), seed=0)
+    answers = simulate_panel(package, key, PanelSettings(raters=20), 0)
+    ratings = ratings_from_frame(answers, package, key)
+    left_out = apply_rules(ratings, package, ExclusionRules()).reasons
+    assert 1 <= len(left_out) <= 4
+    tables = rated_tables(ratings.without(left_out))
+    assert tables.differences("refined", "self_training").shape == (20 - len(left_out), 8)
+    assert crossed_test(tables.differences("refined", "self_training")).p < 0.05

@@ -23,6 +23,7 @@ class Study:
     Attributes:
         simulated: whether no human rated.
         f: what a simulated panel sees in a label map, None where people rated.
+        miou_known: whether f had mIoU to follow; without truth it is a constant.
         raters: that were kept.
         images: that they saw.
         rows: (method, mean opinion score, low, high).
@@ -31,6 +32,7 @@ class Study:
 
     simulated: bool
     f: str | None
+    miou_known: bool
     raters: int | None
     images: int | None
     rows: list[tuple[str, float | None, float | None, float | None]]
@@ -50,6 +52,7 @@ def read_study(layout: Layout) -> Study:
     simulated = found.get("simulated") is not False
     panel = table_at(found, "panel") if found.get("panel") else {}
     return Study(
-        simulated, panel.get("f"), found.get("raters"), found.get("images"), rows,
+        simulated, panel.get("f"), panel.get("miou_known") is True, found.get("raters"),
+        found.get("images"), rows,
         "user_study.html" if found else None,
     )  # fmt: skip
