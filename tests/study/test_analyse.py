@@ -17,6 +17,7 @@ from labelsplat.study import tables
 from labelsplat.study.analyse import AnalysisSettings, analyse_line, analyse_study
 from labelsplat.study.exclusion import ExclusionRules
 from labelsplat.study.fixed import fixed_beforehand
+from labelsplat.study.key import METHODS
 from labelsplat.study.mixed import crossed_test
 from labelsplat.study.nonparametric import friedman, wilcoxon
 from labelsplat.study.panel import PanelSettings, simulate_panel
@@ -457,4 +458,4 @@ def test_package_and_key_may_lie_elsewhere(line, make_study):
 
 def test_both_names_of_the_methods_agree():
     """The front page does without pandas, and so has its own."""
-    assert front_study.METHODS == tables.METHOD_TITLES
+    assert front_study.METHODS == {name: tables.METHOD_TITLES[name] for name in METHODS}

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labelsplat.base.arms import ARM_TITLES, REFERENCE, STUDY_ARMS
 from labelsplat.base.layout import Layout
 from labelsplat.report.front_numbers import number, read_optional, table_at
 
-METHODS = {
-    "baseline": "baseline",
-    "self_training": "self-training",
-    "refined": "refined",
-    "oracle": "oracle",
-    "reference": "true labels",
-}
+METHODS = {**{name: ARM_TITLES[name] for name in STUDY_ARMS}, REFERENCE: "true labels"}
+"""What was rated, in words; as in labelsplat.study.tables, which needs pandas."""
 
 
 @dataclass(frozen=True)

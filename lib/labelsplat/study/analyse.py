@@ -46,7 +46,7 @@ from labelsplat.study.package import Package, read_package
 from labelsplat.study.panel import PanelSettings, miou_known, simulate_panel
 from labelsplat.study.power import PowerSettings, raters_needed
 from labelsplat.study.rated_tables import RatedTables, rated_tables
-from labelsplat.study.ratings import Ratings, grid, ratings_from_frame, read_ratings
+from labelsplat.study.ratings import Ratings, check_key, grid, ratings_from_frame, read_ratings
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def analyse_line(
     )
     key_path = layout.outside(key) if key else layout.study_key
     table = read_key(key_path)
+    check_key(opened, table)
     simulated = None
     if ratings:
         found = read_ratings(layout.outside(ratings), opened, table)

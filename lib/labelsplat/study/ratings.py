@@ -154,7 +154,7 @@ def check_ratings(
             on the scale; a position, a time or a date that cannot be; a rating by people with
             the name or the date of a simulated panel. Names file, line and value.
     """
-    _check_key(package, key)
+    check_key(package, key)
     known = key.set_index("item")
     practice = {*package.practice, *key["item"][key["kind"] == "practice"]}
     found: list[dict[str, object]] = []
@@ -242,7 +242,12 @@ def grid(
     return wide.reindex(index=raters, columns=columns).to_numpy(float)
 
 
-def _check_key(package: Package, key: pd.DataFrame) -> None:
+def check_key(package: Package, key: pd.DataFrame) -> None:
+    """Hold a key against the package it is said to be of.
+
+    Raises:
+        LabelsplatError: it is of another study, or lacks an item.
+    """
     where = package.root / "manifest.json"
     other = set(key["study"]) - {package.study}
     if other:
