@@ -13,6 +13,7 @@ from labelsplat.study.design import (
     FIRST_CHECK,
     GAP,
     Screen,
+    acr_blocks,
     make_orders,
     method_pairs,
     rater_images,
@@ -240,6 +241,19 @@ def test_checks_are_spread_over_the_session_and_over_methods(acr):
     assert len({s.methods for o in acr.orders for s in o if s.kind == "repeat"}) == 5
 
 
+@pytest.mark.parametrize("design", ["acr", "pairs"])
+@pytest.mark.parametrize(("own", "again"), [(0, 4), (12, 3), (9, 2)])
+def test_all_photos_come_again_equally_often(design: str, own: int, again: int):
+    found = make_orders(
+        design, STRATA, 5, raters=60, images_per_rater=own, repeats=again, seed=0
+    )  # fmt: skip
+    repeated = [[s.image for s in order if s.kind == "repeat"] for order in found.orders]
+    assert all(len(set(images)) == again for images in repeated)
+    often = Counter(image for images in repeated for image in images)
+    assert spread(often, 24) <= (1 if not own else 2)
+    assert len({tuple(sorted(images)) for images in repeated[:6]}) > 1
+
+
 def test_a_short_session_repeats_sooner_and_one_too_short_says_so():
     short = make_orders("acr", ["a"] * 6, 3, raters=4, repeats=2, seed=0)
     assert 5 <= short.gap < GAP
@@ -250,6 +264,46 @@ def test_a_short_session_repeats_sooner_and_one_too_short_says_so():
 def test_no_place_for_a_check_is_an_error():
     with pytest.raises(ParameterError, match=r"study\.absurd.*no place"):
         make_orders("acr", ["a", "a"], 5, raters=1, absurd=checks(1, 2), seed=0)
+
+
+# -- secrets -------------------------------------------------------------------------------------
+
+
+def guessed_right(orders, photo_at, method_at) -> float:
+    """Share of screens whose method follows from the squares alone.
+
+    The guesser knows the photos and the rater's number, and counts how often a photo came.
+    """
+    place_of = {photo: place for place, photo in enumerate(photo_at)}
+    groups = [STRATA[photo] for photo in photo_at]
+    right, all_of = 0, 0
+    for order, given in zip(orders, rater_images(groups, len(orders), 24), strict=True):
+        blocks = [{s.image: s.methods[0] for s in block} for block in acr_blocks(given, 5)]
+        seen: Counter[int] = Counter()
+        for screen in order:
+            guess = method_at[blocks[seen[screen.image]][place_of[screen.image]]]
+            seen[screen.image] += 1
+            right += guess == screen.methods[0]
+            all_of += 1
+    return right / all_of
+
+
+def test_the_squares_tell_no_method_without_the_secret():
+    shares = []
+    for secret in (b"one", b"two", b"three", b"four", b"five"):
+        orders = make_orders("acr", STRATA, 5, raters=20, seed=0, secret=secret).orders
+        places = np.random.default_rng([*b"places", 0, *secret])
+        photo_at, method_at = places.permutation(24).tolist(), places.permutation(5).tolist()
+        assert guessed_right(orders, photo_at, method_at) == 1  # the guess is a good one
+        shares.append(guessed_right(orders, range(24), range(5)))
+    assert np.mean(shares) < 0.3  # chance: 0.2
+
+
+def test_another_secret_gives_other_orders():
+    a, b, c = (
+        make_orders("acr", STRATA, 5, raters=6, seed=0, secret=s) for s in (b"a", b"a", b"c")
+    )
+    assert a == b != c
 
 
 def test_orders_follow_from_the_seed():

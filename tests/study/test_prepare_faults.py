@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from labelsplat.base import LabelsplatError, ParameterError
+from labelsplat.study.package import read_package
 from labelsplat.study.prepare import StudySettings, prepare_study
 
 from .prepare_fixtures import SMALL, contents, prepare, write_judged
@@ -138,3 +139,24 @@ def test_settings_check_themselves(values: dict, message: str):
 def test_more_checks_than_photos_are_refused(judged: Path, tmp_path: Path):
     with pytest.raises(ParameterError, match=r"study\.absurd: 9 checks.*sees 6 photos"):
         prepare(judged, tmp_path, StudySettings(images=12, images_per_rater=6, absurd=9))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e, items: {"good": e["good"]}, "not complete .KeyError: 'bad'"),
+        (lambda e, items: {"good": e["good"], "bad": e["good"]}, "two different practice items"),
+        (lambda e, items: {"good": e["good"], "bad": items[0]}, "two different practice items"),
+        (lambda e, items: [e["good"], e["bad"]], "not complete .TypeError"),
+    ],
+)
+def test_examples_that_are_none_are_refused(judged: Path, tmp_path: Path, change, message: str):
+    plan = prepare(judged, tmp_path)
+    path = tmp_path / "package/manifest.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    rewrite(path, examples=change(value["examples"], plan.orders[0]))
+    with pytest.raises(LabelsplatError, match=f"manifest.json.*{message}"):
+        read_package(tmp_path / "package")
+    value.pop("examples")  # which every package may go without
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert read_package(tmp_path / "package").examples is None

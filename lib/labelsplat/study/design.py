@@ -10,12 +10,17 @@ which each method follows each other one equally often, so that what a rater saw
 bears on all methods alike. E. J. Williams, "Experimental designs balanced for the estimation of
 residual effects of treatments", Australian Journal of Scientific Research A 2 (1949), 149 to 168.
 
+Which photo and which method has which place in these squares is drawn, like the shuffles. With what
+all draws start from (``secret``) a reader of this file could write every order down, and so say
+what each screen shows; without it the squares alone do not tell one method from another.
+
 Letters: N photos, M methods, P = M (M - 1) / 2 pairs. Photos and methods are numbers here.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -166,6 +171,7 @@ def make_orders(
     absurd: Sequence[Screen] = (),
     repeats: int = 0,
     seed: int,
+    secret: bytes = b"",
 ) -> Orders:
     """The orders of all raters.
 
@@ -179,32 +185,48 @@ def make_orders(
         absurd: checks, each shown once to everybody.
         repeats: items that each rater sees once more.
         seed: of what is shuffled.
+        secret: what else the draws follow from.
 
     Raises:
         ParameterError: a session too short for the checks.
     """
+    places = np.random.default_rng([*b"places", seed, *secret])
+    photo_at = places.permutation(len(groups)).tolist()
+    method_at = places.permutation(methods).tolist()
     per_rater = images_per_rater or len(groups)
     blocks_of = min(pairs_per_image, methods * (methods - 1) // 2)
     length = per_rater * (methods if design == "acr" else blocks_of)
     gap = _gap(length, per_rater, repeats)
     out = []
-    for rater, given in enumerate(rater_images(groups, raters, per_rater)):
-        rng = np.random.default_rng([*b"orders", seed, rater])
-        blocks = (
+    often: Counter[int] = Counter()
+    around = [groups[photo] for photo in photo_at]
+    for rater, given in enumerate(rater_images(around, raters, per_rater)):
+        rng = np.random.default_rng([*b"orders", seed, *secret, rater])
+        squares = (
             acr_blocks(given, methods)
             if design == "acr"
             else pair_blocks(given, methods, pairs_per_image)
         )
+        blocks = [[_named(screen, photo_at, method_at) for screen in block] for block in squares]
         order = _shuffled(blocks, rng)
         # In which part of a session a check stands rotates from rater to rater.
         turned = [absurd[(j + rater) % len(absurd)] for j in range(len(absurd))]
         for j, screen in enumerate(turned):
             _insert(order, screen, FIRST_CHECK, len(order), j, len(turned), rng)
-        again = [given[j % len(given)][0] for j in range(repeats)]
+        # Photos that came again least so far: in the end all of them did, equally often.
+        own = sorted((photo_at[place] for place, _ in given), key=often.__getitem__)
+        again = [own[j % len(own)] for j in range(repeats)]
+        often.update(again)
         for j in range(repeats):
             _repeat(order, again[(j + rater) % repeats], per_rater + gap, j, repeats, gap, rng)
         out.append(tuple(order))
     return Orders(tuple(out), gap)
+
+
+def _named(screen: Screen, photo_at: Sequence[int], method_at: Sequence[int]) -> Screen:
+    """A screen of the squares, its places replaced by what stands there."""
+    methods = tuple(method_at[place] for place in screen.methods)
+    return Screen(screen.kind, photo_at[screen.image], methods)
 
 
 def _gap(length: int, block: int, repeats: int) -> int:

@@ -255,10 +255,10 @@ def _scores(path: Path, judged: Judged) -> dict[tuple[str, str, str], float]:
     return out
 
 
-def contents_digest(judged: Judged) -> str:
-    """What was judged, as text to be hashed: methods, classes, photos listed, scores.
+def contents_text(judged: Judged) -> str:
+    """What was judged, as text to be hashed: set, methods, classes, photos listed; no scores.
 
-    Pictures are hashed where they are read, so that only those that are shown need be.
+    Pictures are hashed where they are read, so that only those of the study need be.
     """
     return json.dumps(
         {

@@ -181,7 +181,7 @@ def _check_ids(found: Package, count: int, path: Path) -> None:
     named = found.examples or ()
     if len(set(named)) < len(named) or set(named) - set(found.practice):
         raise LabelsplatError(
-            f"examples {' and '.join(map(repr, named))}: two different practice items were expected",
+            f"examples {' and '.join(map(repr, named))}: expected two different practice items",
             where=path,
         )
     both = set(found.practice) & set().union(*found.orders)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,6 +29,8 @@ class StudySettings:
         repeats: items that each rater sees a second time.
         practice: screens before the first rating; their answers are not kept.
         title: what raters read at the top.
+        salt: words that only the analyst knows; all draws follow from them, too. "" = none: who
+            has the same pictures can then rebuild the key.
 
     Raises:
         ParameterError: a value that allows no study.
@@ -41,6 +45,7 @@ class StudySettings:
     repeats: int = 4
     practice: int = 3
     title: str = "How well do the colours fit the face?"
+    salt: str = ""
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
@@ -60,6 +65,10 @@ class StudySettings:
                 raise ParameterError(
                     f"{value!r}, expected a whole number of at least {low}", where=f"study.{name}"
                 )
+        if not isinstance(self.salt, str):
+            raise ParameterError(
+                f"{self.salt!r}, expected words", where="study.salt", remedy="Put it in quotes"
+            )
         if self.images_per_rater == 1 or self.images_per_rater > self.images:
             raise ParameterError(
                 f"{self.images_per_rater}, expected 0 (all) or 2 to {self.images} (study.images)",
@@ -80,6 +89,8 @@ class StudyPlan:
         key: one row an item, as in the key file.
         orders: items of each rater, first to last.
         practice: items that everybody sees before.
+        examples: of these, one whose colours fit and one whose colours do not, for the
+            instructions; None where there are none.
         legend: (class in words, colour).
         notes: what differs from what was asked for, in sentences for people.
     """
@@ -92,6 +103,7 @@ class StudyPlan:
     key: pd.DataFrame
     orders: tuple[tuple[str, ...], ...]
     practice: tuple[str, ...]
+    examples: tuple[str, str] | None
     legend: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
@@ -105,8 +117,14 @@ class StudyPlan:
         """Scored ratings of one rater, checks not counted."""
         return self.screens - self.settings.absurd - self.settings.repeats
 
-    def write(self, path: str | Path) -> None:
-        """Write seed, settings and numbers as JSON, whole or not at all."""
+    def write(self, path: str | Path, fixed: Mapping[str, Any]) -> None:
+        """Write seed, settings, salt and numbers as JSON, whole or not at all.
+
+        Args:
+            path: of the file, beside the key; like the key it never travels with the package.
+            fixed: what the analysis will be held to
+                (:func:`labelsplat.study.fixed.fixed_beforehand`).
+        """
         counts = self.key["kind"].value_counts().to_dict()
         write_json(
             path,
@@ -120,6 +138,7 @@ class StudyPlan:
                 "screens": self.screens,
                 "ratings": self.ratings,
                 "items": {str(kind): int(count) for kind, count in sorted(counts.items())},
+                "fixed": dict(fixed),
                 "notes": list(self.notes),
             },
         )

@@ -1,56 +1,50 @@
 """Preparation: photos are chosen, orders made, and the item package written beside its key.
 
-An absurd label map is scored like any other, against the reference; without a reference it stands
-in the key as worthless, with 0. So of a pair the absurd one is the one that scores less, or the one
-that has a score at all.
+**Blinded, from people who have this file, too.** All that is drawn after the choice of photos
+(orders, checks, which photo and method has which place in the squares, names) follows from a digest
+of every picture that may be shown and of ``study.salt``. Who has the pictures could repeat the
+draws; a salt that only the analyst knows stops them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import itertools
+import hmac
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from labelsplat.base import ParameterError, atomic_dir, write_json
-from labelsplat.labels import confusion, scores
 from labelsplat.study.design import GAP, Screen, make_orders
-from labelsplat.study.judged import Judged, contents_digest, read_judged
+from labelsplat.study.judged import Judged, contents_text, read_judged
 from labelsplat.study.key import COLUMNS, SIDES, write_key
-from labelsplat.study.overlay import ROOM, absurd_map, filled_up, label_picture, legend, png_bytes
+from labelsplat.study.overlay import ROOM, filled_up, label_picture, legend, png_bytes
 from labelsplat.study.package import FORMAT
 from labelsplat.study.plan import StudyPlan, StudySettings
-from labelsplat.study.selection import Selection, choose_images
+from labelsplat.study.screens import (
+    Photo,
+    Shown,
+    absurd_screens,
+    example_screens,
+    read_photos,
+    show_screens,
+)
+from labelsplat.study.selection import choose_images
 
 STRATA = ("extreme", "middle", "standard")
 """Where photos are chosen from, the most wanted first. The back of a head is no face to be judged:
 ``behind`` is left out."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-NAME_LENGTH = 10
+LENGTH = 10
 """Of blinded names."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A screen with its photo, its label maps, and their scores.
-
-    ``absurd`` numbers the label map that cannot be right, if one is; ``names`` are of its files.
-    """
-
-    screen: Screen
-    row: pd.Series
-    photo: np.ndarray
-    maps: tuple[np.ndarray, ...]
-    mious: tuple[float, ...]
-    absurd: int | None = None
-    names: list[str] = field(default_factory=list)
+_FACTS = ("subject", "identity", "view", "stratum")
+"""Columns of ``images.csv`` that the key takes over."""
 
 
 def prepare_study(
@@ -64,7 +58,7 @@ def prepare_study(
         package: folder to write; what was there is replaced.
         key: CSV file to write, outside of the package.
         settings: how the study is laid out.
-        seed: of all draws. The same seed on the same folder gives the same bytes.
+        seed: of all draws. The same seed and salt on the same folder give the same bytes.
 
     Returns:
         What was prepared.
@@ -84,12 +78,19 @@ def prepare_study(
         seed=seed,
     )
     notes = [*selection.notes]
+    people = selection.images["identity"].nunique()
+    if people < len(selection.images):
+        notes.append(f"{len(selection.images)} photos show {people} people.")
     if not found.unseen:
         notes.append("Parsers were trained on photos of these people: nobody here is unseen.")
     if not found.reference:
         notes.append("There are no true label maps: nothing is rated as a hidden reference.")
+    if not settings.salt:
+        notes.append("No salt (study.salt): who has the judged pictures can rebuild the key.")
     count, methods = len(selection.images), len(found.methods)
     limited = _limited(settings, count, methods, notes)
+    photos = read_photos(found, selection)
+    secret = _secret(found, photos, settings, seed)
     orders = make_orders(
         limited.design,
         list(selection.images["stratum"]),
@@ -97,19 +98,20 @@ def prepare_study(
         raters=limited.orders,
         images_per_rater=limited.images_per_rater,
         pairs_per_image=limited.pairs_per_image,
-        absurd=_absurd_screens(limited, count, methods, seed),
+        absurd=absurd_screens(limited, count, methods, secret),
         repeats=limited.repeats,
         seed=seed,
+        secret=secret,
     )
     if limited.repeats and orders.gap < GAP:
         notes.append(
             f"The session is short: items come again after {orders.gap} screens, not {GAP}."
         )
-    shown = _show(found, selection, orders.orders, limited.design, seed)
-    digest = _digest(found, shown, settings, seed)
-    names = _Names(seed, digest)
-    study, photos = names.draw(), [names.draw() for _ in range(count + len(selection.practice))]
+    shown = show_screens(found, photos, orders.orders, limited.design, secret)
+    names = _Names(secret)
+    study, images = names.draw(), [names.draw() for _ in photos]
     ids = {screen: names.draw() for screen in sorted(shown)}
+    examples = example_screens(found, shown.values())
     used = [labels for entry in shown.values() for labels in entry.maps]
     plan = StudyPlan(
         study=study,
@@ -117,15 +119,16 @@ def prepare_study(
         settings=limited,
         methods=found.methods,
         selection=selection,
-        key=_key(found, study, shown, ids, photos),
+        key=_key(found, study, shown, ids, images),
         orders=tuple(tuple(ids[screen] for screen in order) for order in orders.orders),
         practice=tuple(ids[screen] for screen in sorted(shown) if screen.kind == "practice"),
+        examples=examples and (ids[examples[0]], ids[examples[1]]),
         legend=tuple(legend(used, found.vocabulary)),
         notes=tuple(notes),
     )
-    pictures = _pictures(found, shown, ids, names, np.random.default_rng([*b"filler", seed]))
+    pictures, files = _pictures(found, shown, names, secret)
     with atomic_dir(package) as folder:
-        _write_package(folder, plan, pictures, ids, shown)
+        _write_package(folder, plan, pictures, files, ids)
         # Last, so that whatever fails before leaves the old package with its own key.
         write_key(key, plan.key)
     return plan
@@ -155,104 +158,38 @@ def _limited(settings: StudySettings, images: int, methods: int, notes: list[str
     )
 
 
-def _absurd_screens(
-    settings: StudySettings, images: int, methods: int, seed: int
-) -> tuple[Screen, ...]:
-    """Photos of the checks are drawn; of pairs, one label map is absurd, left and right in turn."""
-    rng = np.random.default_rng([*b"absurd", seed])
-    # One of each stretch of the list, which is ordered by stratum.
-    ends = [images * j // max(settings.absurd, 1) for j in range(settings.absurd + 1)]
-    chosen = [rng.integers(low, high) for low, high in itertools.pairwise(ends)]
-    out = []
-    for j, image in enumerate(chosen):
-        shown: tuple[int, ...] = (j % methods,)
-        if settings.design == "pairs":
-            # The other one is the last method's: nothing but attention is asked for.
-            shown = (j % (methods - 1), methods - 1)
-            shown = shown[::-1] if j % 2 else shown
-        out.append(Screen("absurd", int(image), shown))
-    return tuple(out)
+def _secret(judged: Judged, photos: Sequence[Photo], settings: StudySettings, seed: int) -> bytes:
+    """What all draws follow from: seed, settings with their salt, and all that may be shown.
 
-
-def _practice_screens(count: int, first: int, methods: int, design: str) -> list[Screen]:
-    """Good, absurd, and whatever the first method gives: practice shows how far the scale goes."""
-    best, other = methods - 1, 0
-    alone = [(best,), (other,), (other,)]
-    two = [(other, best), (other, best), (best, other)]
-    turns = alone if design == "acr" else two
-    return [Screen("practice", first + j, turns[j % 3]) for j in range(count)]
-
-
-def _show(
-    judged: Judged,
-    selection: Selection,
-    orders: tuple[tuple[Screen, ...], ...],
-    design: str,
-    seed: int,
-) -> dict[Screen, _Shown]:
-    """Every screen that somebody sees, with its pictures."""
-    images = pd.concat([selection.images, selection.practice], ignore_index=True)
-    first = len(selection.images)
-    practice = _practice_screens(len(selection.practice), first, len(judged.methods), design)
-    photos = [judged.photo(row.subject, row.view) for row in images.itertuples()]
-
-    @functools.cache
-    def mask(image: int, method: str) -> np.ndarray:
-        return judged.mask(method, images["subject"].iloc[image], images["view"].iloc[image])
-
-    def absurd(image: int, method: str) -> tuple[np.ndarray, float]:
-        rng = np.random.default_rng([*b"scramble", seed, image])
-        labels = absurd_map(mask(_stranger(images, image, seed), method), rng)
-        if not judged.reference:
-            return labels, 0.0
-        matrix = confusion(labels, mask(image, "reference"), len(judged.vocabulary))
-        return labels, scores(matrix, judged.vocabulary).miou
-
-    out = {}
-    for screen in sorted({screen for order in orders for screen in order} | set(practice)):
-        row = images.iloc[screen.image]
-        names = [judged.methods[method] for method in screen.methods]
-        pictures = [(mask(screen.image, m), judged.miou(row.subject, row.view, m)) for m in names]
-        wrong = None
-        if screen.kind == "absurd" or screen in practice[1::3]:
-            wrong = 0 if design == "acr" else names.index(min(names, key=judged.methods.index))
-            pictures[wrong] = absurd(screen.image, names[wrong])
-        maps, mious = zip(*pictures, strict=True)
-        out[screen] = _Shown(screen, row, photos[screen.image], maps, mious, wrong)
-    return out
-
-
-def _stranger(images: pd.DataFrame, image: int, seed: int) -> int:
-    """Number of a photo of somebody else, or of another photo where there is nobody else."""
-    others = np.flatnonzero(images["identity"] != images["identity"].iloc[image])
-    if not len(others):
-        others = np.array([i for i in range(len(images)) if i != image])
-    return int(np.random.default_rng([*b"stranger", seed, image]).choice(others))
-
-
-def _digest(
-    judged: Judged, shown: dict[Screen, _Shown], settings: StudySettings, seed: int
-) -> bytes:
-    text = json.dumps([seed, dataclasses.asdict(settings), contents_digest(judged)])
+    Scores are left out: they choose nothing.
+    """
+    text = json.dumps([seed, dataclasses.asdict(settings), contents_text(judged)])
     digest = hashlib.sha256(text.encode())
-    for entry in shown.values():
-        for pixels in (entry.photo, *entry.maps):
+    for photo in photos:
+        for pixels in (photo.pixels, *photo.maps):
             digest.update(str(pixels.shape).encode() + pixels.tobytes())
     return digest.digest()
 
 
 class _Names:
-    """Names that say nothing: drawn from the seed and the contents, no two alike."""
+    """Names that say nothing, no two alike.
 
-    def __init__(self, seed: int, digest: bytes):
-        self._rng = np.random.default_rng([*b"names", seed, *digest])
+    Keyed digests, not random numbers: those could be traced back from the names that all can see.
+    """
+
+    def __init__(self, secret: bytes):
+        self._secret = secret
+        self._count = 0
         self._drawn: set[str] = set()
 
     def draw(self) -> str:
         """The next one."""
         while True:
-            drawn = self._rng.integers(len(LETTERS), size=NAME_LENGTH)
-            name = "".join(LETTERS[i] for i in drawn)
+            self._count += 1
+            digest = hmac.digest(self._secret, b"name %d" % self._count, "sha256")
+            number = int.from_bytes(digest)
+            letters = [LETTERS[number // len(LETTERS) ** i % len(LETTERS)] for i in range(LENGTH)]
+            name = "".join(letters)
             if name not in self._drawn:
                 self._drawn.add(name)
                 return name
@@ -261,85 +198,83 @@ class _Names:
 def _key(
     judged: Judged,
     study: str,
-    shown: dict[Screen, _Shown],
-    ids: dict[Screen, str],
-    photos: list[str],
+    shown: Mapping[Screen, Shown],
+    ids: Mapping[Screen, str],
+    images: Sequence[str],
 ) -> pd.DataFrame:
     rows = []
     for screen, entry in shown.items():
-        subject, view = entry.row["subject"], entry.row["view"]
         names = [judged.methods[m] for m in screen.methods]
         original = Screen("item", screen.image, screen.methods)
+        check = screen.kind == "absurd" and len(names) > 1
         rows.append(
             {
                 "study": study,
                 "item": ids[screen],
                 "kind": screen.kind,
-                "image": photos[screen.image],
-                "subject": subject,
-                "identity": entry.row["identity"],
-                "view": view,
-                "stratum": entry.row["stratum"],
+                "image": images[screen.image],
+                **{name: entry.photo.row[name] for name in _FACTS},
                 "method": names[0],
                 "miou": entry.mious[0],
                 "other_method": names[1] if len(names) > 1 else "",
                 "other_miou": entry.mious[1] if len(names) > 1 else float("nan"),
                 "repeat_of": ids[original] if screen.kind == "repeat" else "",
-                "absurd_side": _absurd_side(entry),
+                "absurd_side": SIDES[entry.absurd] if check else "",
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _absurd_side(entry: _Shown) -> str:
-    """Which of a pair's label maps cannot be right, of checks alone."""
-    if entry.screen.kind != "absurd" or entry.absurd is None or len(entry.maps) < 2:
-        return ""
-    return SIDES[entry.absurd]
-
-
 def _pictures(
-    judged: Judged,
-    shown: dict[Screen, _Shown],
-    ids: dict[Screen, str],
-    names: _Names,
-    rng: np.random.Generator,
-) -> dict[str, bytes]:
-    """Files of the package by name; each screen has its own, and no label map is longer."""
-    photos: dict[tuple[str, str], bytes] = {}
+    judged: Judged, shown: Mapping[Screen, Shown], names: _Names, secret: bytes
+) -> tuple[dict[str, bytes], dict[Screen, list[str]]]:
+    """Files of the package by name, and which of them a screen shows, its photo first.
+
+    Each screen has its own, and all label maps are of one length.
+    """
+    photos = {entry.screen.image: png_bytes(entry.photo.pixels) for entry in shown.values()}
+    drawn: dict[bytes, bytes] = {}
     plain: dict[str, tuple[bytes, bool]] = {}
-    for entry in shown.values():
-        who = (entry.row["subject"], entry.row["view"])
-        if who not in photos:
-            photos[who] = png_bytes(entry.photo)
-        masks = [png_bytes(label_picture(labels, judged.vocabulary)) for labels in entry.maps]
-        for png, is_mask in ((photos[who], False), *((mask, True) for mask in masks)):
+    files: dict[Screen, list[str]] = {}
+    for screen, entry in shown.items():
+        masks = [_mask_png(labels, judged, drawn) for labels in entry.maps]
+        files[screen] = []
+        for png, is_mask in ((photos[screen.image], False), *((mask, True) for mask in masks)):
             name = f"images/{names.draw()}.png"
-            entry.names.append(name)
+            files[screen].append(name)
             plain[name] = (png, is_mask)
     # Photos are as long as they are: which photo it is, everybody sees.
     longest = max(len(png) for png, is_mask in plain.values() if is_mask)
     # Some room for the longest, too: no two files are alike then.
-    length = longest + ROOM + 16
-    return {
+    length, rng = longest + ROOM + 16, np.random.default_rng([*b"filler", *secret])
+    out = {
         name: filled_up(png, length, rng) if is_mask else png
         for name, (png, is_mask) in plain.items()
     }
+    return out, files
+
+
+def _mask_png(labels: np.ndarray, judged: Judged, drawn: dict[bytes, bytes]) -> bytes:
+    """A label map as a file; the same ones come again and again, as repeats and in other pairs."""
+    content = labels.tobytes()
+    if content not in drawn:
+        drawn[content] = png_bytes(label_picture(labels, judged.vocabulary))
+    return drawn[content]
 
 
 def _write_package(
     folder: Path,
     plan: StudyPlan,
-    pictures: dict[str, bytes],
-    ids: dict[Screen, str],
-    shown: dict[Screen, _Shown],
+    pictures: Mapping[str, bytes],
+    files: Mapping[Screen, Sequence[str]],
+    ids: Mapping[Screen, str],
 ) -> None:
     (folder / "images").mkdir()
     for name in sorted(pictures):
         (folder / name).write_bytes(pictures[name])
     items = [
-        {"id": ids[screen], "photo": entry.names[0], "masks": entry.names[1:]}
-        for screen, entry in shown.items()
+        {"id": ids[screen], "photo": names[0], "masks": names[1:]}
+        for screen, names in files.items()
     ]
     write_json(
         folder / "manifest.json",
@@ -351,6 +286,7 @@ def _write_package(
             # By name: the order in which they were made would tell what they are.
             "items": sorted(items, key=lambda item: item["id"]),
             "practice": list(plan.practice),
+            **_named_examples(plan),
             "orders": [list(order) for order in plan.orders],
             "legend": [list(entry) for entry in plan.legend],
             "files": {
@@ -358,3 +294,10 @@ def _write_package(
             },
         },
     )
+
+
+def _named_examples(plan: StudyPlan) -> dict[str, dict[str, str]]:
+    if plan.examples is None:
+        return {}
+    good, bad = plan.examples
+    return {"examples": {"good": good, "bad": bad}}
