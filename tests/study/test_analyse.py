@@ -458,4 +458,4 @@ def test_package_and_key_may_lie_elsewhere(line, make_study):
 
 def test_both_names_of_the_methods_agree():
     """The front page does without pandas, and so has its own."""
-    assert front_study.METHODS == {name: tables.METHOD_TITLES[name] for name in METHODS}
+    assert {name: tables.METHOD_TITLES[name] for name in METHODS} == front_study.METHODS
