@@ -66,7 +66,9 @@ class AnalysisSettings:
     power: PowerSettings = field(default_factory=PowerSettings)
 
     def __post_init__(self) -> None:
-        if min(self.bootstrap, self.random_raters) < 1:
+        if self.random_raters < 1:
+            raise ParameterError(f"{self.random_raters} random raters, at least 1 is needed")
+        if self.bootstrap < 1:
             raise ParameterError(
                 f"{self.bootstrap} resamples, at least 1 is needed", where="study.bootstrap"
             )

@@ -9,7 +9,10 @@ What goes in are a rater's means over the photos of one person: every person cou
 many photos show them.
 
 Owen shows that in large tables the bootstrap's variance errs on the high side. With few people the
-percentiles are still too narrow, for they know nothing of how unsure a spread of few values is.
+percentiles are still too narrow, for they know nothing of how unsure a spread of few values is: of
+simulated studies with 24 raters, intervals at 95 % held the truth in some 93 % with 8 people (as on
+the photos of one pose) and in some 94 % with 24.
+
 Letters: R raters, P people, M methods, B resamples.
 """
 

@@ -295,7 +295,7 @@ def plot_study_power(report: StudyReport) -> Picture | None:
         )  # fmt: skip
     axes.set(
         ylim=(0, 104), xlim=(0, None),
-        xlabel=f"raters, who see {found['images']} photos of {found['people']} people each",
+        xlabel=f"raters, each seeing {found['images']} photos of {found['people']} people",
         ylabel="% of the studies",
         title=f"Studies that find a difference of {found['difference']:g} MOS",
     )  # fmt: skip
