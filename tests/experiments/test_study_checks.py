@@ -9,9 +9,11 @@ SETTINGS = {"panels": 60, "raters": 8, "images": 8, "worth": 0.8}
 def test_each_check_says_what_was_promised_and_what_came():
     found = run_study_checks(SETTINGS, seed=1)
     assert found == run_study_checks(SETTINGS, seed=1)
-    assert len(found["checks"]) == 4 and all(check["panels"] == 60 for check in found["checks"])
-    null, gaps, power, calculated = found["checks"]
-    assert null["promised"] == gaps["promised"] == 0.05 and gaps["answered"] < 1
+    assert [check["panels"] for check in found["checks"]] == [60, 60, 60, 60, 12, 60, 60, 60]
+    null, gaps, some, few, whole, power, _, calculated = found["checks"]
+    assert all(check["promised"] == 0.05 for check in (null, gaps, some, few, whole))
+    assert gaps["answered"] < 1 and (some["people"], few["people"]) == (5, 2)
     assert power["rejected"] > null["rejected"] and calculated["raters"] != 8
     table = experiment_table({"commit": "", "seed": 1, **found})
-    assert table.shape == (4, 2) and "[" in table.loc["a difference", "promised"]
+    assert table.shape == (8, 2) and "[" in table.loc["a difference (SIMULATED)", "promised"]
+    assert all(name.endswith("(SIMULATED)") for name in table.index)

@@ -40,11 +40,13 @@ def make_study(
     orders: int = 12,
     truth: bool = True,
     images_per_rater: int = 0,
+    people: int = 0,
     seed: int = 0,
 ) -> Made:
     """Write a package and its key below ``folder`` and read both.
 
-    ``truth``: whether mIoU is known. ``images_per_rater``: 0 = all.
+    ``truth``: whether mIoU is known. ``images_per_rater``: 0 = all. ``people``: on the images, in
+    turns; 0 = another one on each.
     """
     rng = np.random.default_rng([*b"made", seed])
     rows: list[dict[str, object]] = []
@@ -54,10 +56,13 @@ def make_study(
         return "".join(rng.choice(list("abcdefghijkmnpqrstuvwxyz23456789"), 10))
 
     def row(kind: str, image: int, method: str, other: str = "") -> str:
+        person = 301 + _person(image, images, people)
         found = {
             "study": study, "item": name(), "kind": kind, "image": f"img{image:03d}",
-            "subject": f"{301 + image // 2}/1_neutral", "view": f"{image % 26:02d}",
+            "subject": f"{person}/1_neutral", "view": f"{image % 26:02d}",
             "stratum": STRATA[image % 4], "method": method,
+            "identity": str(person),
+            "absurd_side": "left" if kind == "absurd" and other else "",
             "miou": 0.05 if kind == "absurd" else worth(image, method),
             "other_method": other, "repeat_of": "",
             "other_miou": worth(image, other) if other else np.nan,
@@ -101,6 +106,10 @@ def make_study(
     _write(root, study, design, rows, practice, lists)
     keys.write_key(key_path, pd.DataFrame(rows))
     return Made(root, key_path, packages.read_package(root), keys.read_key(key_path))
+
+
+def _person(image: int, images: int, people: int) -> int:
+    return image % (people or images) if image < images else image
 
 
 def _swapped(pair: tuple[str, str]) -> tuple[str, str]:

@@ -35,6 +35,20 @@ def make_study(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def as_people():
+    """``as_people(answers)``: a simulated panel's answers named and dated as if people's."""
+
+    def change(answers):
+        return answers.assign(
+            origin="human",
+            rater=answers["rater"].str.replace("sim", "r"),
+            answered_at=answers["answered_at"].str.replace(r"^\d{4}", "2026", regex=True),
+        )
+
+    return change
+
+
+@pytest.fixture(scope="session")
 def rated(make_study):
     """``rated(panel, seed, **options)``: a made study and the ratings of a simulated panel."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha
+from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha, ratings_a_unit
 
 N = np.nan
 KRIPPENDORFF = np.array(
@@ -107,3 +107,16 @@ def test_correlations_over_shared_units():
     assert found[0, 2] == found[2, 0] == pytest.approx(expected)
     assert (np.diag(found) == 1).all()
     assert np.isnan(correlations(np.ones((2, 5)))[0, 1])
+
+
+def test_k_is_the_harmonic_mean_of_the_ratings_of_a_unit():
+    """Half of the units rated by two raters, half by six; each unit's mean is as sure as it is."""
+    rng = np.random.default_rng(0)
+    ratings = rng.normal(0, 1, (6, 400)) + rng.normal(0, 1, 400)
+    ratings[2:, ::2] = np.nan
+    assert ratings_a_unit(ratings) == pytest.approx(2 / (1 / 2 + 1 / 6))
+    assert ratings_a_unit(np.full((2, 3), np.nan)) is None
+    one, several = intraclass(ratings)
+    k = ratings_a_unit(ratings)
+    # Spearman and Brown: from one rating to the mean of k.
+    assert several == pytest.approx(k * one / (1 + (k - 1) * one), abs=0.01)

@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labelsplat.base import LabelsplatError
+from labelsplat.base import LabelsplatError, write_json
 from labelsplat.base.layout import Layout
+from labelsplat.report import front_study
 from labelsplat.study import tables
 from labelsplat.study.analyse import AnalysisSettings, analyse_line, analyse_study
+from labelsplat.study.exclusion import ExclusionRules
+from labelsplat.study.fixed import fixed_beforehand
+from labelsplat.study.key import METHODS
 from labelsplat.study.mixed import crossed_test
 from labelsplat.study.nonparametric import friedman, wilcoxon
-from labelsplat.study.panel import PanelSettings, miou_known, simulate_panel
+from labelsplat.study.panel import PanelSettings, simulate_panel
 from labelsplat.study.power import PowerSettings
 from labelsplat.study.ratings import ratings_from_frame, write_ratings
 from labelsplat.viz import study as figures
 
-QUICK = AnalysisSettings(bootstrap=300, power=PowerSettings(simulations=300))
+QUICK = AnalysisSettings(bootstrap=300, random_raters=20, power=PowerSettings(simulations=300))
 FIGURES = [
     figures.plot_study_answers,
     figures.plot_study_means,
@@ -41,7 +45,7 @@ TABLES = [
 
 
 @pytest.fixture(scope="module")
-def analysed(make_study):
+def analysed(make_study, as_people):
     """``analysed(panel, seed, settings, origin, **options)``; the same once more is not redone."""
     known = {}
 
@@ -50,11 +54,12 @@ def analysed(make_study):
         if name not in known:
             made = make_study(**options)
             panel = panel or PanelSettings()
-            answers = simulate_panel(made.package, made.key, panel, seed).assign(origin=origin)
+            answers = simulate_panel(made.package, made.key, panel, seed)
+            answers = as_people(answers) if origin == "human" else answers.assign(origin=origin)
             ratings = ratings_from_frame(answers, made.package, made.key)
             known[name] = analyse_study(
                 ratings, made.package, QUICK, seed=0,
-                panel=panel if origin == "simulation" else None, miou=miou_known(made.key),
+                panel=panel if origin == "simulation" else None,
             )  # fmt: skip
         return known[name]
 
@@ -162,7 +167,7 @@ def test_tests_by_ranks_see_means_of_images(analysed):
     means = report.ratings.scored.pivot_table(index="image", columns="method", values="rating")
     found = report.content["friedman"]
     expected = stats.friedmanchisquare(*means.to_numpy().T)
-    assert found["p"] == pytest.approx(expected.pvalue) and found["images"] == 24
+    assert found["p"] == pytest.approx(expected.pvalue) and found["people"] == 24
     assert found["ranks"]["baseline"] == pytest.approx(means.rank(axis=1)["baseline"].mean())
     ranks = report.content["wilcoxon"]["oracle-refined"]
     # Rounded, or differences of means that are equal would not be ties any more.
@@ -176,7 +181,7 @@ def test_ranks_of_what_does_not_differ():
     assert wilcoxon(np.zeros(5))["reason"] and wilcoxon(np.ones(1))["reason"]
     gaps = np.random.default_rng(0).normal(size=(6, 3))
     gaps[0, 0] = np.nan
-    assert friedman(gaps, ["a", "b", "c"])["images"] == 5
+    assert friedman(gaps, ["a", "b", "c"])["people"] == 5
 
 
 def plain(text):
@@ -194,12 +199,14 @@ def test_tables_say_what_the_report_says(analysed):
     assert plain(pairs.iloc[0]["p"]) == "< .001"
     poses = tables.pose_table(content)
     row = content["by_stratum"]["extreme"]["primary"]
-    shown = plain(poses.loc["refined − self-training", "extreme (6 images)"])
+    shown = plain(poses.loc["refined − self-training", "extreme (6 photos)"])
     assert shown == f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
     lost = tables.exclusion_table(content)
     assert lost.loc["left out in all", "raters"] == f"{content['excluded']['raters']} of 24"
     needed = content["power"]["raters_needed"]
-    assert tables.power_sentence(content).startswith(f"{needed} raters who see all 24 images")
+    assert tables.power_sentence(content).startswith(
+        f"{needed} raters who see all 24 photos of 24 people"
+    )
 
 
 def test_excluded_raters_count_for_nothing(analysed):
@@ -321,10 +328,10 @@ def test_the_line_simulates_where_nobody_has_rated(line):
     assert written["panel"]["f"].startswith("f(mIoU) = ")
 
 
-def test_the_line_reads_what_was_rated(line):
+def test_the_line_reads_what_was_rated(line, as_people):
     made, layout = line
     answers = simulate_panel(made.package, made.key, PanelSettings(raters=7), 3)
-    write_ratings(layout.root / "export.csv", answers.assign(origin="human"))
+    write_ratings(layout.root / "export.csv", as_people(answers))
     report = analyse_line(layout, ratings="export.csv", **SMALL)
     assert report.content["simulated"] is False and report.content["excluded"]["of"] == 7
     assert report.content["panel"] is None
@@ -351,3 +358,104 @@ def test_a_study_with_stray_answers_missing_still_holds_together(rated):
     report = analyse_study(replace(ratings, table=kept), made.package, QUICK, seed=0)
     found = report.content["pairs"]["refined-self_training"]
     assert found["estimated_by"] == "REML" and found["p"] is not None
+
+
+def test_several_photos_of_a_person_are_one_person(analysed):
+    found = analysed(people=15).content
+    assert (found["images"], found["people"]) == (24, 15)
+    assert any("24 photos show 15 people" in text for text in found["limits"])
+    assert found["friedman"]["people"] == found["wilcoxon"]["oracle-refined"]["people"] == 15
+    assert found["power"]["people"] == 15
+    assert "of 15 people" in tables.power_sentence(found)
+    row = found["pairs"]["refined-self_training"]
+    assert row["n"] == found["mos"]["refined"]["n"] <= 24 * found["raters"]
+    # What a person counts is the same in means and in differences.
+    for name, pair in found["pairs"].items():
+        a, b = name.split("-")
+        difference = found["mos"][a]["mean"] - found["mos"][b]["mean"]
+        assert pair["difference"] == pytest.approx(difference, abs=0.01)
+    assert not any("photos show" in text for text in analysed().content["limits"])
+
+
+def test_one_person_on_all_photos_is_no_study(analysed):
+    found = analysed(people=1).content
+    row = found["pairs"]["refined-self_training"]
+    assert row["p"] is None and "fewer than two people" in row["reason"]
+    assert found["mos"]["refined"]["low"] is None
+    assert any("people on the photos rated: 1" in text for text in found["limits"])
+
+
+def test_raters_to_invite_make_up_for_those_who_are_left_out(analysed):
+    found = analysed().content
+    power, excluded = found["power"], found["excluded"]
+    kept = 1 - excluded["raters"] / excluded["of"]
+    assert 0 < kept < 1 and power["alpha"] == 0.05
+    assert power["raters_to_invite"] * kept >= power["raters_needed"]
+    assert (power["raters_to_invite"] - 1) * kept < power["raters_needed"]
+    sentence = tables.power_sentence(found)
+    for part in (f"{power['raters_to_invite']} have to be invited", "two-sided test at 0.05"):
+        assert part in sentence
+
+
+def test_rules_that_exclude_nobody_are_named(rated):
+    made, ratings = rated(images=8)
+    blunt = replace(QUICK, rules=ExclusionRules(absurd_allowed=4))
+    found = analyse_study(ratings, made.package, blunt, seed=0).content
+    assert any("absurd items exclude nobody" in text for text in found["limits"])
+    found = analyse_study(ratings, made.package, QUICK, seed=0).content
+    assert not any("exclude" in text for text in found["limits"])
+
+
+def test_random_raters_are_counted_beside_those_left_out(analysed):
+    content = analysed().content
+    assert content["excluded"]["random_raters"]["raters"] == 20
+    assert "random raters that pass" in tables.exclusion_table(content)
+
+
+def fixed(path, study, **changes):
+    write_json(path, {"study": study, "fixed": fixed_beforehand(100, {}) | changes})
+
+
+def test_what_was_fixed_beforehand_is_held_against_the_analysis(line):
+    made, layout = line
+
+    def limits(**more):
+        found = analyse_line(layout, panel={"raters": 6}, **SMALL, **more).content["limits"]
+        return [text for text in found if "fixed" in text]
+
+    assert limits() == [
+        "no plan.json beside the key: whether the rules were fixed beforehand cannot be told"
+    ]
+    study = made.package.study
+    fixed(layout.study_plan, study)
+    assert limits() == []
+    assert limits(exclusion={"answered": 0.5}) == [
+        "not as fixed beforehand: exclusion.answered is 0.5, fixed was 0.8"
+    ]
+    fixed(layout.study_plan, study, primary="oracle-baseline", bootstrap=9)
+    assert limits() == [
+        "not as fixed beforehand: bootstrap is 100, fixed was 9",
+        "not as fixed beforehand: primary is refined-self_training, fixed was oracle-baseline",
+    ]
+    fixed(layout.study_plan, "another")
+    assert "plan.json is of study another" in limits()[0]
+    write_json(layout.study_plan, {"study": study})
+    assert "plan.json names nothing that was fixed" in limits()[0]
+
+
+def test_package_and_key_may_lie_elsewhere(line, make_study):
+    """As a lab's copy does, while data/study belongs to the next run."""
+    _, layout = line
+    copy = make_study(images=4, seed=3)
+    (layout.root / "safe").symlink_to(copy.root.parent)
+    report = analyse_line(
+        layout, package="safe/package", key="safe/key.csv", panel={"raters": 6}, **SMALL
+    )
+    assert report.content["study"] == copy.package.study == "made3"
+    with pytest.raises(LabelsplatError, match="key is of study"):
+        analyse_line(layout, package="safe/package", panel={"raters": 6}, **SMALL)
+
+
+def test_both_names_of_the_methods_agree():
+    """The front page does without pandas, and so has its own."""
+    assert {name: tables.METHOD_TITLES[name] for name in METHODS} == front_study.METHODS

@@ -88,7 +88,7 @@ def test_a_habit_of_one_side_is_found(rated):
     table = ratings.scored.assign(rating=lambda t: np.where(t["position"] % 3 == 0, 1, t["rating"]))
     found = order_effects(table, "pairs")["side"]
     assert found["low"] > 0.1
-    assert order_effects(ratings.scored, "pairs")["side"]["high"] < 0.1
+    assert found["value"] - order_effects(ratings.scored, "pairs")["side"]["value"] > 0.2
 
 
 def test_along_a_session_by_tenths():
@@ -104,3 +104,27 @@ def test_one_rater_has_reasons_instead_of_figures():
     found = order_effects(table[table["rater"] == "r00"], "acr")
     for name, row in found.items():
         assert row["value"] is None and row["reason"], name
+
+
+def test_a_trend_that_all_raters_share_is_found_with_its_size_in_balanced_orders():
+    """Two raters see everything the other way round; the others' mean would double the trend."""
+    rows = []
+    for r in range(4):
+        order = np.arange(ITEMS) if r % 2 else np.arange(ITEMS)[::-1]
+        part = np.arange(ITEMS) / (ITEMS - 1)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "rater": f"r{r}", "unit": [f"i{k}" for k in order],
+                    "position": np.arange(ITEMS), "rating": np.sin(order) + 0.6 * part,
+                    "seconds": 5.0, "method": "refined", "other_method": "",
+                }
+            )
+        )  # fmt: skip
+    table = pd.concat(rows, ignore_index=True).assign(answer=lambda t: t["rating"])
+    found = order_effects(table, "acr")
+    assert found["rating_trend"]["value"] == pytest.approx(0.6)
+    assert found["rating_thirds"]["value"] == pytest.approx(0.6 * 40 / 59)
+    # Two raters' slopes are one and the same: no interval.
+    two = table[table["rater"].isin(["r0", "r1"])]
+    assert order_effects(two, "acr")["rating_trend"]["value"] is None

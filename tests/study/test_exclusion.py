@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from labelsplat.base import ParameterError
-from labelsplat.study.exclusion import REASONS, ExclusionRules, apply_rules
+from labelsplat.study.exclusion import (
+    REASONS,
+    ExclusionRules,
+    apply_rules,
+    random_raters,
+    repeat_points,
+)
 from labelsplat.study.panel import PanelSettings, simulate_panel
 from labelsplat.study.ratings import ratings_from_frame
 
@@ -119,7 +125,44 @@ def test_one_rater_may_give_several_reasons_and_counts_once(rated):
     assert sum(counts[name] for name in REASONS) > counts["raters"]
 
 
-@pytest.mark.parametrize("wrong", [{"answered": 1.2}, {"absurd_allowed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"answered": 1.2}, {"absurd_allowed": -1}, {"repeat_difference": 1.5}]
+)
 def test_impossible_rules(wrong):
     with pytest.raises(ParameterError, match=r"study\.exclusion"):
         ExclusionRules(**wrong)
+
+
+def test_the_limit_of_repeats_is_a_share_of_the_scale(make_study):
+    assert repeat_points(ExclusionRules(), "acr") == 1.5
+    assert repeat_points(ExclusionRules(), "pairs") == 0.75
+
+
+def test_of_pairs_one_point_on_average_is_too_much(make_study):
+    """1.5 points of 2 let nearly everybody pass."""
+    made = make_study(design="pairs")
+    answers = simulate_panel(made.package, made.key, CAREFUL, 0).merge(
+        made.key[["item", "kind", "repeat_of"]], on="item"
+    )
+    own = answers["rater"] == "sim003"
+    answers.loc[own & answers["item"].isin(answers["repeat_of"]), "rating"] = 0
+    answers.loc[own & (answers["kind"] == "repeat"), "rating"] = 1
+    found = apply_rules(
+        ratings_from_frame(answers, made.package, made.key), made.package, ExclusionRules()
+    )
+    assert found.reasons == {"sim003": ("repeats",)}
+
+
+@pytest.mark.parametrize("design", ["acr", "pairs"])
+def test_few_random_raters_pass(make_study, design):
+    made = make_study(design=design)
+    found = random_raters(made.package, made.key, ExclusionRules(), raters=100, seed=0)
+    again = random_raters(made.package, made.key, ExclusionRules(), raters=100, seed=0)
+    assert found == again and found["raters"] == 100
+    assert found["passed"] <= min(found["by_rule"].values())
+    assert found["passed"] < 0.3 and found["by_rule"]["incomplete"] == 1
+    # Four absurd items, one may be failed; of five (three) answers two (one) are right.
+    right = 2 / 5 if design == "acr" else 1 / 3
+    assert found["by_rule"]["absurd"] == pytest.approx(
+        right**4 + 4 * right**3 * (1 - right), abs=0.12
+    )

@@ -59,7 +59,7 @@ def test_incomplete_tables_agree_with_dense_reml(seed):
     values = table(seed, 8, 10, image=0.0 if seed == 2 else 0.5)
     values[np.random.default_rng(seed).random(values.shape) < 0.25] = np.nan
     found = fit_reml(values)
-    ours = (found.mean, found.squared_error, found.df, found.rater, found.image, found.rest)
+    ours = (found.mean, found.squared_error, found.df, found.rater, found.column, found.rest)
     np.testing.assert_allclose(ours, dense_reml(values), rtol=2e-5, atol=2e-6)
 
 
@@ -78,11 +78,11 @@ def test_closed_form_and_reml_are_the_same_on_complete_tables(raters, images, pa
     for seed in range(5):
         values = table(seed, raters, images, *parts)
         closed, reml = closed_form(values[None]), fit_reml(values)
-        ours = [reml.mean, reml.squared_error, reml.df, reml.rater, reml.image, reml.rest]
-        names = ("mean", "squared_error", "df", "rater", "image", "rest")
+        ours = [reml.mean, reml.squared_error, reml.df, reml.rater, reml.column, reml.rest]
+        names = ("mean", "squared_error", "df", "rater", "person", "rest")
         theirs = [getattr(closed, name)[0] for name in names]
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
-        pooled += closed.rater[0] == 0 or closed.image[0] == 0
+        pooled += closed.rater[0] == 0 or closed.person[0] == 0
     if 0.0 in parts:
         assert pooled > 0  # the guard against negative variances was needed, and agreed
 
@@ -186,4 +186,4 @@ def test_of_two_hills_the_higher_one_is_found():
         [[n, n, 0, n], [n, 0, 0, -1], [1, -1, -1, -1], [2, n, n, n], [-1, n, n, -1], [n, -1, 0, 0]]
     )
     found = fit_reml(values)
-    assert found.rater == 0 and found.image / found.rest == pytest.approx(0.2675, abs=0.001)
+    assert found.rater == 0 and found.column / found.rest == pytest.approx(0.2675, abs=0.001)

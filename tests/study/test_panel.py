@@ -100,17 +100,23 @@ def test_pairs_go_to_the_better_map_unless_they_look_alike(make_study, truth):
     assert len(absurd) and set(absurd["rating"]) == {1}
 
 
-def test_the_absurd_one_of_two_scores_less_or_scores_at_all(make_study):
-    key = make_study(design="pairs").key[:4].copy()
-    key["miou"] = [0.1, 0.8, np.nan, np.nan]
-    key["other_miou"] = [0.8, 0.1, 0.0, np.nan]
-    assert absurd_side(key).tolist() == [0, 1, 1, -1]
-    assert absurd_side(key.assign(other_method="")).tolist() == [0, 0, 0, 0]
+def test_which_of_two_is_absurd_stands_in_the_key_whatever_the_scores_say(make_study):
+    key = make_study(design="pairs").key[:3].copy()
+    key["miou"], key["other_miou"] = [0.1, 0.8, np.nan], [0.8, 0.1, 0.0]
+    key["absurd_side"] = ["right", "left", ""]
+    assert absurd_side(key).tolist() == [1, 0, -1]
+    assert absurd_side(key.assign(other_method="", absurd_side="")).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"raters": 0}, {"slope": 0.0}, {"lapse": 1.5}, {"inattentive": 0.7, "unfinished": 0.7}],
+    [
+        {"raters": 0},
+        {"slope": 0.0},
+        {"lapse": 1.5},
+        {"person_share": -0.1},
+        {"inattentive": 0.7, "unfinished": 0.7},
+    ],
 )
 def test_an_impossible_panel_is_an_error(wrong):
     with pytest.raises(ParameterError, match=r"study\.panel"):

@@ -41,9 +41,10 @@ def test_a_file_gives_back_what_was_written(tmp_path, made, answers):
     assert set(found.scored["kind"]) == {"item"}
 
 
-def test_only_people_drop_the_mark(tmp_path, made, answers):
+def test_only_people_drop_the_mark(tmp_path, made, answers, as_people):
     for origin in ORIGINS:
-        found = read(tmp_path, made, answers.assign(origin=origin))
+        rows = as_people(answers) if origin == "human" else answers.assign(origin=origin)
+        found = read(tmp_path, made, rows)
         assert found.simulated == (origin != "human")
 
 
@@ -150,3 +151,37 @@ def test_grid_has_gaps_where_nobody_rated(rated):
             else:
                 assert found[i, j] != found[i, j]
     assert found[ratings.raters.index(first["rater"]), images.index(first["image"])] != 0
+
+
+@pytest.mark.parametrize("wrong", ["rater", "answered_at"])
+def test_a_panel_that_is_said_to_be_people_is_refused(tmp_path, made, answers, as_people, wrong):
+    rows = as_people(answers)
+    rows[wrong] = answers[wrong]
+    with pytest.raises(LabelsplatError, match=r"ratings\.csv, line 2.*simulated panel"):
+        read(tmp_path, made, rows)
+
+
+def test_two_people_under_one_name_are_refused(tmp_path, made, answers):
+    """Two labs' exports joined: both have a first rater, and their orders differ."""
+    names = {"sim001": "sim001", "sim002": "sim001"}
+    cut = answers["position"] < 10
+    first = (answers["rater"] == "sim001") & cut
+    second = (answers["rater"] == "sim002") & ~cut
+    joined = answers[first | second].assign(rater=lambda t: t["rater"].map(names))
+    joined = joined.drop_duplicates("item")
+    with pytest.raises(LabelsplatError, match="no order of the package has it there"):
+        read(tmp_path, made, joined)
+
+
+def test_a_position_twice_is_named(tmp_path, made, answers):
+    broken = answers.copy()
+    broken.loc[4, "position"] = 3
+    with pytest.raises(LabelsplatError, match=r"line 6.*two items at position 3"):
+        read(tmp_path, made, broken)
+
+
+def test_an_item_at_another_position_is_named(tmp_path, made, answers):
+    broken = answers.copy()
+    broken.loc[[4, 5], "position"] = [5, 4]
+    with pytest.raises(LabelsplatError, match=r"line [67].*rated item '.*' at position [45]"):
+        read(tmp_path, made, broken)

@@ -13,11 +13,12 @@ from labelsplat.base.layout import Layout
 from labelsplat.report.front_study import read_study
 from labelsplat.report.html import loaded_addresses
 from labelsplat.report.study_page import CAPTIONS, PAGE_BYTES, study_page, write_study_page
+from labelsplat.report.templates import templates
 from labelsplat.study.analyse import AnalysisSettings, analyse_study
 from labelsplat.study.panel import PanelSettings
 from labelsplat.study.power import PowerSettings
 
-QUICK = AnalysisSettings(bootstrap=200, power=PowerSettings(simulations=200))
+QUICK = AnalysisSettings(bootstrap=200, random_raters=20, power=PowerSettings(simulations=200))
 
 
 def text_of(page: str) -> str:
@@ -44,6 +45,28 @@ def test_every_simulated_table_says_so(content, tmp_path):
         rows = table.count("<tr>") - 1
         assert rows == 0 or table.count("SIMULATED") >= rows
     assert not loaded_addresses(page) and "<script" not in page
+
+
+def test_every_tile_with_ratings_says_so(content, tmp_path):
+    page = study_page(content, tmp_path)
+    tiles = re.findall(r"<dt>(.*?)</dt>", page)
+    assert len(tiles) == 4
+    for title in tiles:
+        assert title.startswith("SIMULATED ") == (title != "Photos")
+
+
+def test_a_panel_that_is_blind_has_no_order_on_the_front_page(content, tmp_path):
+    layout = Layout(tmp_path)
+    environment = templates()
+    part = environment.loader.get_source(environment, "front.html.j2")[0]
+    part = part[part.index("{% if study.link %}") : part.index('<h2 id="limits">')]
+    for known in (True, False):
+        panel = {**content["panel"], "miou_known": known}
+        write_json(layout.metrics / "user_study.json", {**content, "panel": panel})
+        found = read_study(layout)
+        shown = text_of(environment.from_string(part).render(study=found))
+        assert found.miou_known is known
+        assert ("follows from f" in shown) is known and ("blind" in shown) is not known
 
 
 def test_the_primary_difference_is_the_one_of_the_metrics(content, tmp_path):

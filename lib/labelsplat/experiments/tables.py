@@ -14,7 +14,8 @@ def experiment_table(report: Mapping[str, Any]) -> pd.DataFrame:
     """The table of any experiment's report.
 
     Rows of label noise: kind, rate and number of labelled views by method, mIoU [95 %]. Couplings
-    and single figures: a row each, ``mean [low, high]``. Heads: one a row.
+    and single figures: a row each, ``mean [low, high]``. Heads: one a row. Checks of the study: a
+    row each, shares of simulated studies, and their names end in (SIMULATED).
     """
     if "rows" in report:
         frame = pd.DataFrame(report["rows"])

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labelsplat.base.arms import ARM_TITLES, REFERENCE, STUDY_ARMS
 from labelsplat.base.layout import Layout
 from labelsplat.report.front_numbers import number, read_optional, table_at
 
-METHODS = {
-    "baseline": "baseline",
-    "self_training": "self-training",
-    "refined": "refined",
-    "oracle": "oracle",
-    "reference": "true labels",
-}
+METHODS = {**{name: ARM_TITLES[name] for name in STUDY_ARMS}, REFERENCE: "true labels"}
+"""What was rated, in words; as in labelsplat.study.tables, which needs pandas."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +19,7 @@ class Study:
     Attributes:
         simulated: whether no human rated.
         f: what a simulated panel sees in a label map, None where people rated.
+        miou_known: whether f had mIoU to follow; without truth it is a constant.
         raters: that were kept.
         images: that they saw.
         rows: (method, mean opinion score, low, high).
@@ -31,6 +28,7 @@ class Study:
 
     simulated: bool
     f: str | None
+    miou_known: bool
     raters: int | None
     images: int | None
     rows: list[tuple[str, float | None, float | None, float | None]]
@@ -50,6 +48,7 @@ def read_study(layout: Layout) -> Study:
     simulated = found.get("simulated") is not False
     panel = table_at(found, "panel") if found.get("panel") else {}
     return Study(
-        simulated, panel.get("f"), found.get("raters"), found.get("images"), rows,
+        simulated, panel.get("f"), panel.get("miou_known") is True, found.get("raters"),
+        found.get("images"), rows,
         "user_study.html" if found else None,
     )  # fmt: skip

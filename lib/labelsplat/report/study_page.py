@@ -1,4 +1,5 @@
-"""``reports/user_study.html``: the human study on one page, from ``user_study.json`` alone.
+"""``reports/user_study.html``: the human study on one page, its text and tables from
+``user_study.json`` alone, its pictures as chapter 09 drew them.
 
 While nobody has rated, the page says so on top, in every table and across every figure.
 """
@@ -21,8 +22,8 @@ PAGE_BYTES = 1_000_000
 CAPTIONS = {
     "study_answers": "Every rating that was kept, by method.",
     "study_means": "What each method got on average, and differences between methods, with 95 % "
-    "intervals over raters and photos.",
-    "study_poses": "The same by pose: few photos each, so the intervals are wide.",
+    "intervals over raters and people.",
+    "study_poses": "The same by pose: few people each, so the intervals are wide.",
     "study_agreement": "How alike raters judge, and how generous each of them is.",
     "study_session": "Ratings and time on an item, along a session.",
     "study_power": "Studies that would find the difference, by number of raters.",

@@ -62,7 +62,11 @@ def intraclass(ratings: np.ndarray) -> tuple[float | None, float | None]:
 
     After Shrout & Fleiss (1979), Psychological Bulletin 86, 420-428: raters and units are random,
     absolute agreement. A complete table takes their mean squares; one with gaps the variances of
-    a REML fit, with k the number of raters.
+    a REML fit.
+
+    k is the number of ratings of a unit; where that differs from unit to unit, as where each rater
+    sees some of the photos, their harmonic mean (:func:`ratings_a_unit`), which is what the mean
+    error variance of the units' means divides by.
 
     Args:
         ratings: ``[R, U]``, NaN where a rater did not rate.
@@ -79,8 +83,9 @@ def intraclass(ratings: np.ndarray) -> tuple[float | None, float | None]:
         fitted = fit_reml(values)
         if fitted is None:
             return None, None
-        unit, rater, rest = fitted.image, fitted.rater, fitted.rest
-        return _ratio(unit, unit + rater + rest), _ratio(unit, unit + (rater + rest) / raters)
+        k = ratings_a_unit(values)
+        unit, rater, rest = fitted.column, fitted.rater, fitted.rest
+        return _ratio(unit, unit + rater + rest), _ratio(unit, unit + (rater + rest) / k)
     mean = values.mean()
     of_units, of_raters = values.mean(0) - mean, values.mean(1) - mean
     units_ms = raters * (of_units**2).sum() / (units - 1)
@@ -91,6 +96,20 @@ def intraclass(ratings: np.ndarray) -> tuple[float | None, float | None]:
     one = _ratio(above, units_ms + (raters - 1) * rest_ms + raters * (raters_ms - rest_ms) / units)
     several = _ratio(above, units_ms + (raters_ms - rest_ms) / units)
     return one, several
+
+
+def ratings_a_unit(ratings: np.ndarray) -> float | None:
+    """k: harmonic mean of the number of ratings of a unit, units without any left out.
+
+    Args:
+        ratings: ``[R, U]``, NaN where a rater did not rate.
+
+    Returns:
+        None where nothing was rated.
+    """
+    counts = np.isfinite(ratings).sum(0)
+    counts = counts[counts > 0]
+    return float(len(counts) / (1 / counts).sum()) if counts.size else None
 
 
 def _ratio(above: float, below: float) -> float | None:

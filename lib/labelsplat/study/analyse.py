@@ -1,15 +1,18 @@
 """The analysis: from checked ratings to ``user_study.json``.
 
-What is tested was named before anyone rated: refined against self-training, by the crossed test.
-All other pairs of methods are corrected by Holm among themselves; strata, agreement, order effects
-and power are descriptions.
+What is tested was named before anyone rated (:mod:`labelsplat.study.fixed`): refined against
+self-training, by the crossed test. All other pairs of methods are corrected by Holm among
+themselves; strata, agreement, order effects and power are descriptions.
+
+Every person on the photos counts once in means and tests, however many photos show them; agreement
+and order effects are of single ratings.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +21,32 @@ import pandas as pd
 
 from labelsplat.base import ParameterError, write_json
 from labelsplat.base.layout import Layout
-from labelsplat.labels import STRATA
-from labelsplat.study.agreement import correlations, intraclass, krippendorff_alpha
+from labelsplat.study.agreement import (
+    correlations,
+    intraclass,
+    krippendorff_alpha,
+    ratings_a_unit,
+)
+from labelsplat.study.comparisons import (
+    FEW_RATERS,
+    PRIMARY_NAME,
+    all_pairs,
+    by_stratum,
+    opinions,
+    rank_differences,
+    rank_test,
+    strengths,
+)
 from labelsplat.study.effects import order_effects, rater_offsets, tenths_of_sessions
-from labelsplat.study.exclusion import Exclusion, ExclusionRules, apply_rules
+from labelsplat.study.exclusion import Exclusion, ExclusionRules, apply_rules, random_raters
 from labelsplat.study.key import read_key
-from labelsplat.study.mixed import MixedTest, crossed_test, holm
-from labelsplat.study.mos import difference_interval, mean_opinions
-from labelsplat.study.nonparametric import friedman, wilcoxon
-from labelsplat.study.package import SCALES, Package, read_package
-from labelsplat.study.pairwise import bradley_terry, count_wins
+from labelsplat.study.limits import against_plan, limits_of
+from labelsplat.study.mixed import MixedTest
+from labelsplat.study.package import Package, read_package
 from labelsplat.study.panel import PanelSettings, miou_known, simulate_panel
 from labelsplat.study.power import PowerSettings, raters_needed
 from labelsplat.study.rated_tables import RatedTables, rated_tables
-from labelsplat.study.ratings import Ratings, grid, ratings_from_frame, read_ratings
-
-PRIMARY = ("refined", "self_training")
-"""The one comparison that is tested without a correction."""
-
-_UPWARD = ("baseline", "self_training", "refined", "oracle", "reference")
-"""A pair is named "better-worse" by this order, so that an expected difference is positive."""
-
-FEW_RATERS = "fewer than two raters: nothing is known of how raters differ"
-FEW_IMAGES = "fewer than two images: nothing is known of how images differ"
+from labelsplat.study.ratings import Ratings, check_key, grid, ratings_from_frame, read_ratings
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,20 @@ class AnalysisSettings:
     """How ratings are analysed.
 
     Attributes:
-        bootstrap: resamples of raters and images for each interval.
+        bootstrap: resamples of raters and people for each interval.
+        random_raters: simulated ones, who show how many of their kind the rules let pass.
         rules: who is left out.
         power: what is asked of a study.
     """
 
     bootstrap: int = 2000
+    random_raters: int = 300
     rules: ExclusionRules = field(default_factory=ExclusionRules)
     power: PowerSettings = field(default_factory=PowerSettings)
 
     def __post_init__(self) -> None:
+        if self.random_raters < 1:
+            raise ParameterError(f"{self.random_raters} random raters, at least 1 is needed")
         if self.bootstrap < 1:
             raise ParameterError(
                 f"{self.bootstrap} resamples, at least 1 is needed", where="study.bootstrap"
@@ -95,6 +105,8 @@ def analyse_line(
     layout: Layout,
     *,
     ratings: str = "",
+    package: str = "",
+    key: str = "",
     bootstrap: int = 2000,
     panel: Mapping[str, Any] | None = None,
     exclusion: Mapping[str, Any] | None = None,
@@ -104,8 +116,11 @@ def analyse_line(
     """Analyse the study that was prepared; writes ``reports/metrics/user_study.json``.
 
     Args:
-        layout: of the project; package and key lie below ``data/study``.
+        layout: of the project.
         ratings: an exported CSV file, relative to the project; "" = a simulated panel.
+        package: the folder that was rated, relative to the project; "" = ``data/study/package``.
+        key: its key, likewise; "" = ``data/study/key.csv``. What was fixed beforehand is read from
+            ``plan.json`` beside it; ``limits`` names where the analysis differs.
         bootstrap: see :class:`AnalysisSettings`.
         panel: fields of :class:`~labelsplat.study.panel.PanelSettings`.
         exclusion: fields of :class:`~labelsplat.study.exclusion.ExclusionRules`.
@@ -116,18 +131,25 @@ def analyse_line(
         LabelsplatError: no package, no key, or ratings that do not belong to them.
     """
     settings = AnalysisSettings(
-        bootstrap, ExclusionRules(**(exclusion or {})), PowerSettings(**(power or {}))
+        bootstrap,
+        rules=ExclusionRules(**(exclusion or {})),
+        power=PowerSettings(**(power or {})),
     )
-    package = read_package(layout.study_package, digests=False)
-    key = read_key(layout.study_key)
+    opened = read_package(
+        layout.outside(package) if package else layout.study_package, digests=False
+    )
+    key_path = layout.outside(key) if key else layout.study_key
+    table = read_key(key_path)
+    check_key(opened, table)
     simulated = None
     if ratings:
-        found = read_ratings(layout.outside(ratings), package, key)
+        found = read_ratings(layout.outside(ratings), opened, table)
     else:
         simulated = PanelSettings(**(panel or {}))
-        found = ratings_from_frame(simulate_panel(package, key, simulated, seed), package, key)
-    report = analyse_study(
-        found, package, settings, seed=seed, panel=simulated, miou=miou_known(key)
+        found = ratings_from_frame(simulate_panel(opened, table, simulated, seed), opened, table)
+    report = analyse_study(found, opened, settings, seed=seed, panel=simulated)
+    report.content["limits"] += against_plan(
+        key_path.parent / "plan.json", settings.bootstrap, settings.rules, opened.study
     )
     write_report(layout.metrics / "user_study.json", report)
     return report
@@ -145,11 +167,10 @@ def analyse_study(
     *,
     seed: int,
     panel: PanelSettings | None = None,
-    miou: bool = True,
 ) -> StudyReport:
     """Analyse checked ratings.
 
-    With one rater, one image or one method, what cannot be said is None and the reason stands
+    With one rater, one person or one method, what cannot be said is None and the reason stands
     beside it; ``limits`` lists such limits in words.
 
     Args:
@@ -158,16 +179,17 @@ def analyse_study(
         settings: how.
         seed: of resamples and simulations.
         panel: that made the ratings, if one did.
-        miou: whether that panel had mIoU to follow.
     """
     exclusion = apply_rules(ratings, package, settings.rules)
     kept = ratings.without(exclusion.reasons)
     tables = rated_tables(kept)
     draws = {"draws": settings.bootstrap, "seed": seed}
-    pairs, tests = _pairs(tables, draws)
+    pairs, primary = all_pairs(tables, draws)
     names = sorted(kept.scored["unit"].unique())
     units = grid(kept.scored, "answer", raters=tables.raters, columns=names, by="unit")  # [R, U]
-    primary = tests.get(_name(*PRIMARY))
+    careless = random_raters(
+        package, ratings.key, settings.rules, raters=settings.random_raters, seed=seed
+    )
     content = {
         "simulated": ratings.simulated,
         "origin": ratings.origin,
@@ -176,159 +198,26 @@ def analyse_study(
         "raters": len(tables.raters),
         "items": units.shape[1],
         "images": len(tables.images),
+        "people": len(tables.people),
         "ratings": len(kept.scored),
-        "excluded": exclusion.counts(),
-        "mos": _mos(tables, draws),
-        "bradley_terry": _strengths(tables, draws),
-        "by_stratum": _by_stratum(tables, draws),
-        "primary": _name(*PRIMARY) if _name(*PRIMARY) in pairs else None,
+        "excluded": {**exclusion.counts(), "random_raters": careless},
+        "mos": opinions(tables, draws),
+        "bradley_terry": strengths(tables, draws),
+        "by_stratum": by_stratum(tables, draws),
+        "primary": PRIMARY_NAME if PRIMARY_NAME in pairs else None,
         "pairs": pairs,
-        "friedman": _friedman(tables),
-        "wilcoxon": _wilcoxon(tables),
+        "friedman": rank_test(tables),
+        "wilcoxon": rank_differences(tables),
         "agreement": _agreement(units),
         "effects": order_effects(kept.scored, kept.design),
-        "power": _power(primary, kept, settings.power, seed),
-        "panel": _panel(panel, miou),
-        "limits": _limits(tables, kept, exclusion),
+        "power": _power(primary, tables, exclusion, settings.power, seed),
+        "panel": _panel(panel, miou_known(ratings.key)),
+        "limits": limits_of(tables, kept, exclusion, package),
     }
     return StudyReport(
         content, kept, exclusion, correlations(units), rater_offsets(kept.scored, tables.raters),
         tenths_of_sessions(kept.scored),
     )  # fmt: skip
-
-
-def _name(a: str, b: str) -> str:
-    return f"{a}-{b}"
-
-
-def _couples(tables: RatedTables) -> list[tuple[str, str]]:
-    """Pairs of methods, the supposedly better one first; the primary one leads."""
-    upward = [name for name in _UPWARD if name in tables.methods]
-    found = [(b, a) for a, b in combinations(upward, 2)]
-    return sorted(found, key=lambda couple: couple != PRIMARY)
-
-
-def _mos(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any]:
-    if tables.design != "acr":
-        return {}
-    found = mean_opinions(tables.opinions, **draws)
-    out = {}
-    for m, name in enumerate(tables.methods):
-        values = tables.opinions[..., m]
-        counts = {str(v): int((values == v).sum()) for v in sorted(SCALES["acr"])}
-        out[name] = {**found[m].as_dict(), "counts": counts}
-    return out
-
-
-def _strengths(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any] | None:
-    if tables.design != "pairs":
-        return None
-    if not tables.methods:
-        return {}
-    wins = count_wins(tables.scored, tables.methods, tables.raters, tables.images)
-    found = bradley_terry(wins, **draws)
-    if found is None:
-        return {
-            name: {"value": None, "low": None, "high": None, "reason": "no finite maximum"}
-            for name in tables.methods
-        }
-    return {name: asdict(strength) for name, strength in zip(tables.methods, found, strict=True)}
-
-
-def _pairs(
-    tables: RatedTables, draws: dict[str, int]
-) -> tuple[dict[str, Any], dict[str, MixedTest | None]]:
-    out: dict[str, Any] = {}
-    tests: dict[str, MixedTest | None] = {}
-    for a, b in _couples(tables):
-        values = tables.differences(a, b)
-        if not np.isfinite(values).any():
-            continue  # of pairs: never shown together
-        tests[_name(a, b)] = test = crossed_test(values)
-        out[_name(a, b)] = _pair(values, test, draws)
-        if tables.design == "pairs":
-            answers = (("better", 1), ("none", 0), ("worse", -1))
-            counts = {name: int((values == answer).sum()) for name, answer in answers}
-            out[_name(a, b)]["counts"] = counts
-    others = {k: t.p for k, t in tests.items() if t is not None and k != _name(*PRIMARY)}
-    adjusted = holm(others)
-    for name, row in out.items():
-        # The primary test stands alone: one test needs no correction.
-        row["p_holm"] = row["p"] if name == _name(*PRIMARY) else adjusted.get(name)
-    return out, tests
-
-
-def _pair(values: np.ndarray, test: MixedTest | None, draws: dict[str, int]) -> dict[str, Any]:
-    low, high = difference_interval(np.stack([values, np.zeros_like(values)], -1), 0, 1, **draws)
-    row: dict[str, Any] = {
-        "difference": float(np.nanmean(values)),
-        "low": None,
-        "high": None,
-        "p": None,
-        "p_holm": None,
-        "se": None,
-        "df": None,
-        "n": int(np.isfinite(values).sum()),
-        "bootstrap": {"low": low, "high": high},
-    }
-    if test is None:
-        rated = np.isfinite(values)
-        few = rated.any(1).sum() < 2
-        images = rated.any(0).sum() < 2
-        reason = FEW_RATERS if few else FEW_IMAGES if images else "too few ratings"
-        return {**row, "reason": reason}
-    found = {k: getattr(test, k) for k in ("difference", "low", "high", "p", "se", "df")}
-    more = {"components": asdict(test.components), "estimated_by": test.method}
-    return {**row, **found, **more}
-
-
-def _by_stratum(tables: RatedTables, draws: dict[str, int]) -> dict[str, Any]:
-    where = tables.scored.drop_duplicates("image").set_index("image")["stratum"]
-    out = {}
-    for stratum in STRATA:
-        images = [name for name in tables.images if where[name] == stratum]
-        if not images:
-            continue
-        own = tables.of(images)
-        row: dict[str, Any] = {"images": len(images), "mos": _mos(own, draws), "primary": None}
-        if set(PRIMARY) <= set(own.methods):
-            values = own.differences(*PRIMARY)
-            if np.isfinite(values).any():
-                pair = _pair(values, crossed_test(values), draws)
-                # A description: with p it would be one more test.
-                row["primary"] = {k: pair[k] for k in ("difference", "low", "high", "n")}
-        out[stratum] = row
-    return out
-
-
-def _friedman(tables: RatedTables) -> dict[str, Any]:
-    found = friedman(tables.image_means(), tables.methods)
-    if tables.design == "pairs":
-        found["reason"] = "of pairs no method is rated by itself"
-    return found if len(tables.raters) >= 2 else _not_tested(found)
-
-
-def _not_tested(found: dict[str, Any]) -> dict[str, Any]:
-    """Over images alone one rater could be tested, too; but it would be a test of that person."""
-    return {**found, "statistic": None, "p": None, "reason": FEW_RATERS}
-
-
-def _wilcoxon(tables: RatedTables) -> dict[str, Any]:
-    out = {}
-    for a, b in _couples(tables):
-        values = tables.differences(a, b)
-        known = np.isfinite(values)
-        rated = known.any(0)
-        if not rated.any():
-            continue
-        means = np.where(known, values, 0.0).sum(0)[rated] / known.sum(0)[rated]
-        test = wilcoxon(means)
-        out[_name(a, b)] = test if len(tables.raters) >= 2 else _not_tested(test)
-    own = _name(*PRIMARY)
-    adjusted = holm({k: v["p"] for k, v in out.items() if k != own and v["p"] is not None})
-    for name, row in out.items():
-        row["p_holm"] = row["p"] if name == own else adjusted.get(name)
-    return out
 
 
 def _agreement(units: np.ndarray) -> dict[str, Any]:
@@ -339,6 +228,7 @@ def _agreement(units: np.ndarray) -> dict[str, Any]:
         "icc": one,
         "icc_mean": several,
         "raters": len(units),
+        "ratings_a_unit": ratings_a_unit(units),
         "units": units.shape[1],
     }
     if out["alpha"] is None or one is None:
@@ -347,32 +237,28 @@ def _agreement(units: np.ndarray) -> dict[str, Any]:
 
 
 def _power(
-    primary: MixedTest | None, kept: Ratings, settings: PowerSettings, seed: int
+    primary: MixedTest | None,
+    tables: RatedTables,
+    exclusion: Exclusion,
+    settings: PowerSettings,
+    seed: int,
 ) -> dict[str, Any]:
-    none = {**asdict(settings), "raters_needed": None}
-    if kept.design != "acr":
+    """How many raters it takes, and how many to invite if as many are left out again."""
+    none = {**asdict(settings), "raters_needed": None, "raters_to_invite": None}
+    if tables.design != "acr":
         return {**none, "reason": "differences are stated in MOS, which pairs do not give"}
     if primary is None:
         return {**none, "reason": "the variances of the primary difference are not known"}
-    images = primary.images
-    return raters_needed(primary.components, images=images, settings=settings, seed=seed).as_dict()
+    found = raters_needed(
+        primary.components, people=primary.people, settings=settings, seed=seed
+    ).as_dict()
+    excluded = len(exclusion.reasons) / exclusion.raters
+    needed = found["raters_needed"]
+    invite = None if needed is None else math.ceil(needed / (1 - excluded) - 1e-9)
+    return {**found, "images": len(tables.images), "excluded": excluded, "raters_to_invite": invite}
 
 
 def _panel(panel: PanelSettings | None, miou: bool) -> dict[str, Any] | None:
     if panel is None:
         return None
     return {"f": panel.describe(known=miou), "miou_known": miou, "settings": asdict(panel)}
-
-
-def _limits(tables: RatedTables, kept: Ratings, exclusion: Exclusion) -> list[str]:
-    out = []
-    if len(tables.raters) < 2:
-        left = f"{len(tables.raters)} of {exclusion.raters} rated well enough"
-        out.append(f"of the raters {left}: no interval, no test, no agreement, no power")
-    if len(tables.images) < 2:
-        out.append(f"images rated: {len(tables.images)}: no interval, no test, no power")
-    if not set(PRIMARY) <= set(tables.methods):
-        out.append(f"no primary test: {' and '.join(PRIMARY)} were not both rated")
-    if kept.simulated:
-        out.append("no person rated: the figures show what a study would look like, not a result")
-    return out

@@ -1,24 +1,33 @@
-"""The test of a difference between two methods, over raters and images at once.
+"""The test of a difference between two methods, over raters and people at once.
 
-Each rater r rated both methods on image i; of the difference of the two ratings
+Rater r rated both methods on photos of person p. The differences of the two ratings are averaged
+over the photos of that person first:
 
-    d_ri = mu + a_r + b_i + e_ri,    a ~ N(0, A),  b ~ N(0, B),  e ~ N(0, E)
+    d_rp = mean over the photos i of p of (rating by r of a on i - rating by r of b on i)
+         = mu + a_r + b_p + e_rp,    a ~ N(0, A),  b ~ N(0, B),  e ~ N(0, E)
 
-only mu is asked for. Raters and images are both samples: who treats one of them as fixed finds
-differences that are those of the chosen photos (Clark 1973; Baayen, Davidson & Bates 2008, Journal
-of Memory and Language 59, 390-412; Judd, Westfall & Kenny 2012, Journal of Personality and Social
-Psychology 103, 54-69).
+and only mu is asked for. Raters and people are both samples: who treats one of them as fixed finds
+differences that are those of the chosen raters or faces (Clark 1973; Baayen, Davidson & Bates 2008,
+Journal of Memory and Language 59, 390-412; Judd, Westfall & Kenny 2012, Journal of Personality and
+Social Psychology 103, 54-69). Several photos of one person share whatever suits a method about that
+face, so they are not several faces: counted as if they were, a test at 5 % finds differences that
+are not there in up to a quarter of the studies.
 
-Complete tables have a closed form: the mean squares of raters, images and the rest give
+Every person counts once, however many photos show them. B holds the photos' own variance as well,
+divided by the person's number of photos. Where these numbers are unequal the d_rp are not equally
+sure, but the standard error of their plain mean stays right: the expected mean square of people is
+the mean of their variances, equal or not, and so is the variance of the mean, times their number.
 
-    SE^2 = (MS_R + MS_I - MS_E) / (R I)
+Complete tables have a closed form: the mean squares of raters, people and the rest give
+
+    SE^2 = (MS_R + MS_P - MS_E) / (R P)
 
 and Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2, 110-114). A variance cannot be
-negative: where MS_R or MS_I falls below MS_E, their sums of squares are pooled with the rest, which
+negative: where MS_R or MS_P falls below MS_E, their sums of squares are pooled with the rest, which
 is what REML with variances of at least zero arrives at. Incomplete tables take REML itself
 (:mod:`labelsplat.study.reml`), which on complete ones gives the same figures.
 
-Letters: R raters, I images, T tables.
+Letters: R raters, P people, T tables.
 """
 
 from __future__ import annotations
@@ -33,15 +42,16 @@ from labelsplat.study.mos import LEVEL
 from labelsplat.study.reml import fit_reml
 
 ENOUGH = 2
-"""Raters, and images, that a test needs at least."""
+"""Raters, and people, that a test needs at least."""
 
 
 @dataclass(frozen=True)
 class Components:
-    """Variances of the differences: of raters, of images, of the rest; in points squared."""
+    """Variances of the differences: of raters, of people (the part of their photos that averaging
+    leaves included), of the rest; in points squared."""
 
     rater: float
-    image: float
+    person: float
     rest: float
 
 
@@ -56,7 +66,7 @@ class MixedTest:
         low, high: the 95 % interval.
         p: two-sided.
         components: the variances.
-        raters, images: that took part.
+        raters, people: that took part.
         method: "closed form" or "REML".
     """
 
@@ -68,20 +78,20 @@ class MixedTest:
     p: float
     components: Components
     raters: int
-    images: int
+    people: int
     method: str
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
     """Closed form of many complete tables, arrays ``[T]``: mean, SE^2, degrees of freedom, and the
-    variances ``rater, image, rest``."""
+    variances ``rater, person, rest``."""
 
     mean: np.ndarray
     squared_error: np.ndarray
     df: np.ndarray
     rater: np.ndarray
-    image: np.ndarray
+    person: np.ndarray
     rest: np.ndarray
 
     @property
@@ -97,49 +107,59 @@ def closed_form(differences: np.ndarray) -> Tables:
     """Mean, standard error and variances of complete tables.
 
     Args:
-        differences: ``[T, R, I]`` without NaN, R and I at least 2.
+        differences: ``[T, R, P]`` without NaN, R and P at least 2.
 
     Raises:
         ValueError: fewer, or NaN.
     """
     values = np.asarray(differences, float)
-    raters, images = values.shape[1:]
-    if min(raters, images) < ENOUGH or not np.isfinite(values).all():
-        raise ValueError(f"{raters} x {images} differences, expected complete ones from 2 x 2")
-    mean = values.mean((1, 2))
-    of_raters = values.mean(2) - mean[:, None]
-    of_images = values.mean(1) - mean[:, None]
-    rest = values - mean[:, None, None] - of_raters[..., None] - of_images[:, None]
-    return from_squares(
+    raters, people = values.shape[1:]
+    if min(raters, people) < ENOUGH or not np.isfinite(values).all():
+        raise ValueError(f"{raters} x {people} differences, expected complete ones from 2 x 2")
+    return from_squares(*sums_of_squares(values), raters, people)
+
+
+def sums_of_squares(
+    differences: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, and sums of squares of raters, of people and of the rest, each ``[T]``.
+
+    Args:
+        differences: ``[T, R, P]`` without NaN.
+    """
+    raters, people = differences.shape[1:]
+    mean = differences.mean((1, 2))
+    of_raters = differences.mean(2) - mean[:, None]
+    of_people = differences.mean(1) - mean[:, None]
+    rest = differences - mean[:, None, None] - of_raters[..., None] - of_people[:, None]
+    return (
         mean,
-        images * (of_raters**2).sum(1),
-        raters * (of_images**2).sum(1),
+        people * (of_raters**2).sum(1),
+        raters * (of_people**2).sum(1),
         (rest**2).sum((1, 2)),
-        raters,
-        images,
     )
 
 
 def from_squares(
     mean: np.ndarray,
     rater: np.ndarray,
-    image: np.ndarray,
+    person: np.ndarray,
     rest: np.ndarray,
     raters: int,
-    images: int,
+    people: int,
 ) -> Tables:
     """The closed form from the sums of squares, each ``[T]``.
 
-    Which sums are pooled: the smaller of MS_R and MS_I first, if it lies below MS_E; then the
+    Which sums are pooled: the smaller of MS_R and MS_P first, if it lies below MS_E; then the
     other, if it lies below what that gave (the order in which the constrained maximum is found).
     """
-    df_r, df_i, df_e = raters - 1, images - 1, (raters - 1) * (images - 1)
-    ms_r, ms_i, ms_e = rater / df_r, image / df_i, rest / df_e
-    raters_first = ms_r <= ms_i
-    one = np.where(raters_first, ms_r, ms_i)
-    sum_one, df_one = np.where(raters_first, rater, image), np.where(raters_first, df_r, df_i)
-    other = np.where(raters_first, ms_i, ms_r)
-    sum_other, df_other = np.where(raters_first, image, rater), np.where(raters_first, df_i, df_r)
+    df_r, df_p, df_e = raters - 1, people - 1, (raters - 1) * (people - 1)
+    ms_r, ms_p, ms_e = rater / df_r, person / df_p, rest / df_e
+    raters_first = ms_r <= ms_p
+    one = np.where(raters_first, ms_r, ms_p)
+    sum_one, df_one = np.where(raters_first, rater, person), np.where(raters_first, df_r, df_p)
+    other = np.where(raters_first, ms_p, ms_r)
+    sum_other, df_other = np.where(raters_first, person, rater), np.where(raters_first, df_p, df_r)
 
     pool_one = one <= ms_e
     sums = rest + np.where(pool_one, sum_one, 0)
@@ -148,7 +168,7 @@ def from_squares(
     sums, dfs = sums + np.where(pool_other, sum_other, 0), dfs + np.where(pool_other, df_other, 0)
     error = sums / dfs
 
-    # Var(mean) R I = MS_R + MS_I - MS_E; a pooled one equals MS_E and cancels.
+    # Var(mean) R P = MS_R + MS_P - MS_E; a pooled one equals MS_E and cancels.
     both = one + other - error
     square = np.where(pool_other, error, np.where(pool_one, other, both))
     spread = np.where(
@@ -160,16 +180,16 @@ def from_squares(
             one**2 / df_one + other**2 / df_other + error**2 / df_e,
         ),
     )
-    least = min(df_r, df_i)
+    least = min(df_r, df_p)
     df = np.divide(square**2, spread, out=np.full_like(square, least), where=spread > 0)
     var_one = np.where(pool_one, 0, one - error)
     var_other = np.where(pool_other, 0, other - error)
     return Tables(
         mean=mean,
-        squared_error=square / (raters * images),
+        squared_error=square / (raters * people),
         df=df,
-        rater=np.where(raters_first, var_one, var_other) / images,
-        image=np.where(raters_first, var_other, var_one) / raters,
+        rater=np.where(raters_first, var_one, var_other) / people,
+        person=np.where(raters_first, var_other, var_one) / raters,
         rest=error,
     )
 
@@ -178,10 +198,11 @@ def crossed_test(differences: np.ndarray) -> MixedTest | None:
     """Test one table of differences.
 
     Args:
-        differences: ``[R, I]``, NaN where a rater lacks one of the two ratings.
+        differences: ``[R, P]``, mean over each person's photos; NaN where a rater lacks one of the
+            two ratings on all of them.
 
     Returns:
-        None where fewer than two raters or two images have a difference, or no variance can be
+        None where fewer than two raters or two people have a difference, or no variance can be
         told from another.
     """
     known = np.isfinite(differences)
@@ -191,14 +212,14 @@ def crossed_test(differences: np.ndarray) -> MixedTest | None:
     if np.isfinite(values).all():
         found = closed_form(values[None])
         mean, square, df = found.mean[0], found.squared_error[0], found.df[0]
-        parts = Components(*(float(v[0]) for v in (found.rater, found.image, found.rest)))
+        parts = Components(*(float(v[0]) for v in (found.rater, found.person, found.rest)))
         method = "closed form"
     else:
         fitted = fit_reml(values)
         if fitted is None:
             return None
         mean, square, df = fitted.mean, fitted.squared_error, fitted.df
-        parts, method = Components(fitted.rater, fitted.image, fitted.rest), "REML"
+        parts, method = Components(fitted.rater, fitted.column, fitted.rest), "REML"
     se = float(np.sqrt(square))
     half = se * float(stats.t.ppf((1 + LEVEL) / 2, df))
     # No variance at all: a difference that everybody makes everywhere is certain, none is none.

@@ -1,6 +1,8 @@
-"""Tests by ranks, on means per image: raw ratings of one rater, or of one image, depend on one
-another, which these tests do not allow. They ask about images alone; the raters are taken as they
-are."""
+"""Tests by ranks, on means per person on the photos (over raters, and over the person's photos).
+
+Raw ratings of one rater, of one photo or of one face depend on one another, which these tests do
+not allow. They ask about people's faces alone; the raters are taken as they are.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +14,23 @@ from scipy import stats
 
 
 def friedman(means: np.ndarray, methods: Sequence[str]) -> dict[str, Any]:
-    """Whether any method differs, over images (Friedman 1937).
+    """Whether any method differs, over people (Friedman 1937).
 
     Args:
-        means: ``[I, M]`` mean ratings, NaN where there is none; images with gaps are left out.
+        means: ``[P, M]`` mean ratings, NaN where there is none; people with gaps are left out.
         methods: M names, for the mean ranks (1 = lowest).
 
     Returns:
-        ``statistic, df, p, images, ranks``, or None values with a ``reason``.
+        ``statistic, df, p, people, ranks``, or None values with a ``reason``.
     """
     full = means[np.isfinite(means).all(1)]
     out: dict[str, Any] = {
-        "statistic": None, "df": None, "p": None, "images": len(full), "ranks": None,
+        "statistic": None, "df": None, "p": None, "people": len(full), "ranks": None,
     }  # fmt: skip
     if means.shape[1] < 3 or len(full) < 2:
-        return {**out, "reason": "needs three methods and two images that all of them share"}
+        return {**out, "reason": "needs three methods and two people whom all of them show"}
     if (np.ptp(full, axis=1) == 0).all():
-        return {**out, "reason": "all methods are rated alike on every image"}
+        return {**out, "reason": "all methods are rated alike for every person"}
     found = stats.friedmanchisquare(*full.T)
     ranks = stats.rankdata(full, axis=1).mean(0)
     return {
@@ -41,18 +43,18 @@ def friedman(means: np.ndarray, methods: Sequence[str]) -> dict[str, Any]:
 
 
 def wilcoxon(differences: np.ndarray) -> dict[str, Any]:
-    """Whether two methods differ, over images (Wilcoxon 1945, signed ranks).
+    """Whether two methods differ, over people (Wilcoxon 1945, signed ranks).
 
     Args:
-        differences: ``[I]`` mean differences of the images.
+        differences: ``[P]`` mean differences of the people.
 
     Returns:
-        ``statistic, p, images``, or None values with a ``reason``.
+        ``statistic, p, people``, or None values with a ``reason``.
     """
-    out: dict[str, Any] = {"statistic": None, "p": None, "images": len(differences)}
+    out: dict[str, Any] = {"statistic": None, "p": None, "people": len(differences)}
     if len(differences) < 2:
-        return {**out, "reason": "fewer than two images"}
+        return {**out, "reason": "fewer than two people"}
     if not np.any(differences):
-        return {**out, "reason": "no difference on any image"}
+        return {**out, "reason": "no difference for any person"}
     found = stats.wilcoxon(differences)
     return {**out, "statistic": float(found.statistic), "p": float(found.pvalue)}

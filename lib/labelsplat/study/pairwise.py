@@ -6,7 +6,9 @@ found by Zermelo's iteration, an MM algorithm (Hunter 2004, Annals of Statistics
 into two groups of which one was never preferred to the other (Ford 1957, American Mathematical
 Monthly 64(8), 28-33).
 
-Letters: M methods, R raters, I images, B resamples.
+Every comparison counts once in the strengths; their intervals draw raters, and people as a whole.
+
+Letters: M methods, R raters, I images, P people, B resamples.
 """
 
 from __future__ import annotations
@@ -109,27 +111,27 @@ def count_wins(
 
 
 def bradley_terry(wins: np.ndarray, *, draws: int, seed: int) -> list[Strength] | None:
-    """Strengths with intervals over raters and images, both drawn with replacement.
+    """Strengths with intervals over raters and people, both drawn with replacement.
 
     Args:
-        wins: ``[R, I, M, M]`` from :func:`count_wins`.
+        wins: ``[R, P, M, M]``: those of :func:`count_wins`, summed over each person's images.
         draws: resamples.
         seed: of the resamples.
 
     Returns:
         M strengths, or None where they have no finite maximum. Intervals are None with fewer than
-        two raters or images, and where more than 1 % of the resamples have no maximum.
+        two raters or people, and where more than 1 % of the resamples have no maximum.
     """
     total = wins.sum((0, 1))
     if not has_maximum(total):
         return None
     values = log_strengths(total[None])[0]
-    raters, images, methods = wins.shape[0], wins.shape[1], wins.shape[2]
+    raters, people, methods = wins.shape[0], wins.shape[1], wins.shape[2]
     intervals: list[tuple[float | None, float | None]] = [(None, None)] * methods
-    if min(raters, images) >= 2:
-        by_rater, by_image = crossed_draws(raters, images, draws, seed)
-        part = (by_rater @ wins.reshape(raters, -1)).reshape(draws, images, methods * methods)
-        sums = np.einsum("bik,bi->bk", part, by_image).reshape(draws, methods, methods)
+    if min(raters, people) >= 2:
+        by_rater, by_person = crossed_draws(raters, people, draws, seed)
+        part = (by_rater @ wins.reshape(raters, -1)).reshape(draws, people, methods * methods)
+        sums = np.einsum("bpk,bp->bk", part, by_person).reshape(draws, methods, methods)
         fine = has_maximum(sums)
         if fine.mean() >= ENOUGH_RESAMPLES:
             samples = log_strengths(sums[fine])

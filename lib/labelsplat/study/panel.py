@@ -4,7 +4,8 @@ Every simulated rater would say
 
     f(mIoU) + rater + rater x method + image + image x method + noise
 
-rounded and clipped to the scale; all terms but the first are normal with mean zero. f rises with
+rounded and clipped to the scale; all terms but the first are normal with mean zero. What is the
+photo's is in part the person's on it: other photos of that person share it. f rises with
 mIoU, so **the order of the methods in a simulated study follows from f**: it says nothing about
 people. Its answers are of origin ``simulation`` and dated to 1970.
 
@@ -40,6 +41,7 @@ class PanelSettings:
         rater_method_sd: how fond a rater is of one method's look.
         image_sd: how easy a photo looks.
         item_sd: what one method makes of one photo, beyond its mIoU.
+        person_share: share of these two variances that is the person's, alike on all photos of one.
         noise_sd: of every single answer.
         inattentive: share of raters who do not look; half of them answer at random, half always
             the same.
@@ -56,6 +58,7 @@ class PanelSettings:
     rater_method_sd: float = 0.15
     image_sd: float = 0.3
     item_sd: float = 0.3
+    person_share: float = 0.5
     noise_sd: float = 0.6
     inattentive: float = 0.1
     unfinished: float = 0.05
@@ -70,7 +73,7 @@ class PanelSettings:
                 "all three must be above zero",
                 where="study.panel",
             )
-        shares = ("inattentive", "unfinished", "lapse")
+        shares = ("inattentive", "unfinished", "lapse", "person_share")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(
@@ -82,6 +85,19 @@ class PanelSettings:
     def value(self, miou: np.ndarray) -> np.ndarray:
         """f: what a label map of this mIoU is worth, 1 to 5; any shape."""
         return 1 + 4 / (1 + np.exp(-(np.asarray(miou, float) - self.midpoint) / self.slope))
+
+    def shared(self, person: np.ndarray, rng: np.random.Generator, *more: int) -> np.ndarray:
+        """``[I, ...]`` standard normal effects of photos, alike by ``person_share`` on photos of
+        one person.
+
+        Args:
+            person: ``[I]`` number of the person on each photo.
+            rng: draws them.
+            more: further axes.
+        """
+        own = rng.standard_normal((len(person), *more))
+        of_person = rng.standard_normal((int(person.max(initial=-1)) + 1, *more))[person]
+        return np.sqrt(self.person_share) * of_person + np.sqrt(1 - self.person_share) * own
 
     def describe(self, *, known: bool = True) -> str:
         """f as a formula with its numbers.
@@ -182,8 +198,10 @@ class _Values:
         self.methods = len(names)
         images = {name: i for i, name in enumerate(sorted(set(key["image"])))}
         image = np.array([images[name] for name in self.key["image"]])
-        ease = rng.normal(0, settings.image_sd, len(images))
-        made = rng.normal(0, settings.item_sd, (len(images), max(len(names), 1)))
+        faces = self.key.groupby("image")["identity"].first().sort_index()
+        person = np.unique(faces.to_numpy(), return_inverse=True)[1]
+        ease = settings.image_sd * settings.shared(person, rng)
+        made = settings.item_sd * settings.shared(person, rng, max(len(names), 1))
         absurd = self.key["kind"].to_numpy() == "absurd"
         wrong = absurd_side(self.key)
         self.method, self.worth = [], []
@@ -217,13 +235,6 @@ class _Values:
 
 def absurd_side(key: pd.DataFrame) -> np.ndarray:
     """``[N]`` which label map of an absurd item is the absurd one: 0 the left (or only) one, 1 the
-    right one, -1 if the key does not say.
-
-    Of two it is the one that scores less, or the one that has a score at all: a capture without
-    truth knows nothing but that an absurd map is worth 0.
-    """
-    left, right = (
-        np.nan_to_num(key[name].to_numpy(float), nan=np.inf) for name in ("miou", "other_miou")
-    )
-    side = np.where(left < right, 0, np.where(right < left, 1, -1))
-    return np.where(key["other_method"].to_numpy() == "", 0, side)
+    right one, -1 of pairs that are no absurd items."""
+    sides = key["absurd_side"].map({"left": 0, "right": 1}).fillna(-1).to_numpy(int)
+    return np.where(key["other_method"].to_numpy() == "", 0, sides)

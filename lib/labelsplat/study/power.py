@@ -4,8 +4,10 @@ In a complete table the test sees a mean and three sums of squares, which are in
 is normal, the sums are chi-squares times what they estimate. So a study is simulated by four random
 numbers instead of all its ratings, and thousands of studies of each size take milliseconds.
 
-More raters help only so far: the images' own variance stays, so with unlimited raters the power
-ends at a limit that only more images lift.
+The people on the photos, and how many photos each of them has, stay as they are: their variance is
+that of means over their photos. More raters help only so far: this variance stays, so with
+unlimited raters the power ends at a limit that only more people lift. The test is two-sided at
+:data:`~labelsplat.study.fixed.ALPHA`; variances are taken as known, effects as normal.
 """
 
 from __future__ import annotations
@@ -17,10 +19,8 @@ import numpy as np
 from scipy import special, stats
 
 from labelsplat.base import ParameterError
+from labelsplat.study.fixed import ALPHA
 from labelsplat.study.mixed import Components, from_squares
-
-ALPHA = 0.05
-"""Error rate of the primary test."""
 
 _CERTAIN = 30.0  # standard errors: beyond, the noncentral t has no figures left in float64
 
@@ -66,7 +66,7 @@ class Power:
         reached: power with ``raters_needed``; None without.
         limit: power with unlimited raters.
         curve: (raters, power) of the sizes that were simulated.
-        images: of the study.
+        people: on the photos of the study.
         components: that were assumed.
         settings: what was asked for.
     """
@@ -76,7 +76,7 @@ class Power:
     reached: float | None
     limit: float
     curve: tuple[tuple[int, float], ...]
-    images: int
+    people: int
     components: Components
     settings: PowerSettings
 
@@ -90,12 +90,13 @@ class Power:
             "reason": self.reason,
             "reached": self.reached,
             "limit": self.limit,
-            "images": self.images,
+            "people": self.people,
+            "alpha": ALPHA,
             "simulations": self.settings.simulations,
             "error": float(np.sqrt(share * (1 - share) / self.settings.simulations)),
             "components": {
                 "rater": self.components.rater,
-                "image": self.components.image,
+                "person": self.components.person,
                 "rest": self.components.rest,
             },
             "curve": [{"raters": raters, "power": power} for raters, power in self.curve],
@@ -106,66 +107,66 @@ class _Studies:
     """Random numbers of ``simulations`` studies; every size uses the same ones, so that the curve
     over sizes is smooth."""
 
-    def __init__(self, parts: Components, images: int, simulations: int, seed: int):
+    def __init__(self, parts: Components, people: int, simulations: int, seed: int):
         rng = np.random.default_rng([*b"power", seed])
-        self.parts, self.images = parts, images
+        self.parts, self.people = parts, people
         self.normal = rng.standard_normal(simulations)
         self.uniform = rng.random((3, simulations))
 
     def power(self, raters: int, difference: float) -> float:
         """Share of the studies of ``raters`` raters that find the difference."""
-        parts, images = self.parts, self.images
-        dfs = (raters - 1, images - 1, (raters - 1) * (images - 1))
+        parts, people = self.parts, self.people
+        dfs = (raters - 1, people - 1, (raters - 1) * (people - 1))
         expected = (
-            parts.rest + images * parts.rater, parts.rest + raters * parts.image, parts.rest,
+            parts.rest + people * parts.rater, parts.rest + raters * parts.person, parts.rest,
         )  # fmt: skip
         sums = [
             value * 2 * special.gammaincinv(df / 2, uniform)  # chi-square by its inverse
             for value, df, uniform in zip(expected, dfs, self.uniform, strict=True)
         ]
-        error = (expected[0] + expected[1] - expected[2]) / (raters * images)
+        error = (expected[0] + expected[1] - expected[2]) / (raters * people)
         mean = difference + np.sqrt(error) * self.normal
-        return float((from_squares(mean, *sums, raters, images).p < ALPHA).mean())
+        return float((from_squares(mean, *sums, raters, people).p < ALPHA).mean())
 
 
 def simulated_power(
-    parts: Components, *, raters: int, images: int, difference: float, simulations: int, seed: int
+    parts: Components, *, raters: int, people: int, difference: float, simulations: int, seed: int
 ) -> float:
-    """Power of the primary test in a study of this size, each rater seeing every image.
+    """Power of the primary test in a study of this size, each rater seeing everybody.
 
     Raises:
-        ValueError: fewer than two raters or images.
+        ValueError: fewer than two raters or people.
     """
-    if min(raters, images) < 2:
-        raise ValueError(f"{raters} raters and {images} images, expected at least 2 of each")
-    return _Studies(parts, images, simulations, seed).power(raters, difference)
+    if min(raters, people) < 2:
+        raise ValueError(f"{raters} raters and {people} people, expected at least 2 of each")
+    return _Studies(parts, people, simulations, seed).power(raters, difference)
 
 
-def limit_power(parts: Components, *, images: int, difference: float) -> float:
-    """Power with unlimited raters: a t test over images whose means are known exactly."""
-    if parts.image <= 0:
+def limit_power(parts: Components, *, people: int, difference: float) -> float:
+    """Power with unlimited raters: a t test over people whose means are known exactly."""
+    if parts.person <= 0:
         return 1.0
-    shift = difference / np.sqrt(parts.image / images)
+    shift = difference / np.sqrt(parts.person / people)
     if shift > _CERTAIN:
         return 1.0
-    edge = stats.t.ppf(1 - ALPHA / 2, images - 1)
+    edge = stats.t.ppf(1 - ALPHA / 2, people - 1)
     # Far from the edge scipy's lower tail is now and then NaN; there it is far below 1e-9.
-    wrong_side = np.nan_to_num(stats.nct.cdf(-edge, images - 1, shift))
-    return float(min(1.0, stats.nct.sf(edge, images - 1, shift) + wrong_side))
+    wrong_side = np.nan_to_num(stats.nct.cdf(-edge, people - 1, shift))
+    return float(min(1.0, stats.nct.sf(edge, people - 1, shift) + wrong_side))
 
 
-def raters_needed(parts: Components, *, images: int, settings: PowerSettings, seed: int) -> Power:
+def raters_needed(parts: Components, *, people: int, settings: PowerSettings, seed: int) -> Power:
     """The fewest raters with which the difference is found often enough.
 
     Args:
         parts: variances of the differences, as :func:`~labelsplat.study.mixed.crossed_test`
             estimates them; the answer is as sure as they are.
-        images: of the study; each rater sees all of them.
+        people: on the photos of the study; each rater sees all of them.
         settings: what is asked for.
         seed: of the simulation.
     """
-    limit = limit_power(parts, images=images, difference=settings.difference)
-    studies = _Studies(parts, images, settings.simulations, seed)
+    limit = limit_power(parts, people=people, difference=settings.difference)
+    studies = _Studies(parts, people, settings.simulations, seed)
     known: dict[int, float] = {}
 
     def power(raters: int) -> float:
@@ -191,8 +192,8 @@ def raters_needed(parts: Components, *, images: int, settings: PowerSettings, se
         reason = f"more than {settings.most_raters} raters"
         if limit < settings.power:
             reason = (
-                f"not with any number of raters: with {images} images the power ends at "
-                f"{limit:.2f}; more images are needed"
+                f"not with any number of raters: with {people} people on the photos the power "
+                f"ends at {limit:.2f}; photos of more people are needed"
             )
     return Power(
         raters_needed=enough,
@@ -200,7 +201,7 @@ def raters_needed(parts: Components, *, images: int, settings: PowerSettings, se
         reached=None if enough is None else known[enough],
         limit=limit,
         curve=tuple(sorted(known.items())),
-        images=images,
+        people=people,
         components=parts,
         settings=settings,
     )

@@ -2,6 +2,10 @@
 
 A rating says where it comes from: ``human``, ``script`` (a load test) or ``simulation``. A table of
 several origins is refused, for a mean over people and machines would look like one over people.
+
+The origin is what the file says. The app fixes it when a link is issued; that a file comes from the
+app is taken on trust, and only what cannot be people's (a simulated panel's names and dates) is
+refused as such.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,12 +25,15 @@ from labelsplat.base import LabelsplatError, atomic_path
 from labelsplat.study.package import ORIGINS, RATING_COLUMNS, Package
 
 _FROM_KEY = (
-    "kind", "image", "subject", "view", "stratum", "method", "miou", "other_method", "other_miou",
-    "repeat_of",
+    "kind", "image", "subject", "identity", "view", "stratum", "method", "miou", "other_method",
+    "other_miou", "repeat_of", "absurd_side",
 )  # fmt: skip
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _AGAIN = "Export the ratings anew"
+
+FIRST_YEAR = 2020
+"""Before it no person rated; simulated panels are dated to 1970."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +42,22 @@ class Ratings:
 
     Attributes:
         table: one row a rating, sorted by rater and position: ``rater, position, item, rating,
-            seconds, answered_at`` and from the key ``kind, image, subject, view, stratum, method,
-            miou, other_method, other_miou, repeat_of``; and ``unit``, what was judged, whichever
-            side it stood on (``acr``: the item), with the ``answer`` to it: the rating, of pairs
-            turned to the side that comes first in the alphabet on the left.
+            seconds, answered_at`` and from the key ``kind, image, subject, identity, view,
+            stratum, method, miou, other_method, other_miou, repeat_of, absurd_side``; and
+            ``unit``, what was judged, whichever side it stood on (``acr``: the item), with the
+            ``answer`` to it: the rating, of pairs turned to the side that comes first in the
+            alphabet on the left.
         origin: one of :data:`~labelsplat.study.package.ORIGINS`, of all rows.
         design: of the package.
         study: of the package.
+        key: of the package.
     """
 
     table: pd.DataFrame
     origin: str
     design: str
     study: str
+    key: pd.DataFrame
 
     @property
     def simulated(self) -> bool:
@@ -67,9 +77,7 @@ class Ratings:
     def without(self, raters: Iterable[str]) -> Ratings:
         """The same without some raters."""
         kept = ~self.table["rater"].isin(list(raters))
-        return Ratings(
-            self.table[kept].reset_index(drop=True), self.origin, self.design, self.study
-        )
+        return replace(self, table=self.table[kept].reset_index(drop=True))
 
 
 def read_ratings(path: str | Path, package: Package, key: pd.DataFrame) -> Ratings:
@@ -141,14 +149,16 @@ def check_ratings(
 
     Raises:
         LabelsplatError: no rating; another study's id; an unknown origin, or several; an unknown
-            or practice item; an item that a rater rated twice; a rating that is no whole number
-            or not on the scale; a position, a time or a date that cannot be. Names file, line
-            and value.
+            or practice item; an item, or a position, that a rater rated twice; items at positions
+            where no one order of the package has them; a rating that is no whole number or not
+            on the scale; a position, a time or a date that cannot be; a rating by people with
+            the name or the date of a simulated panel. Names file, line and value.
     """
-    _check_key(package, key)
+    check_key(package, key)
     known = key.set_index("item")
-    practice = set(package.practice)
+    practice = {*package.practice, *key["item"][key["kind"] == "practice"]}
     found: list[dict[str, object]] = []
+    lines: list[int] = []
     seen: dict[tuple[str, str], int] = {}
     origin = ""
     for line, row in rows:
@@ -162,10 +172,13 @@ def check_ratings(
         if not row["rater"].strip():
             raise LabelsplatError("no rater", where=place, remedy=_AGAIN)
         origin = _check_origin(row["origin"], origin, place)
+        moment = _moment(row["answered_at"], place)
+        if origin == "human":
+            _check_human(row["rater"], moment, place)
         item = row["item"]
         if item not in package.items:
             raise LabelsplatError(f"unknown item {item!r}", where=place, remedy=_AGAIN)
-        if item in practice or known.at[item, "kind"] == "practice":
+        if item in practice:
             raise LabelsplatError(
                 f"item {item!r} is for practice, its ratings do not count",
                 where=place,
@@ -179,6 +192,7 @@ def check_ratings(
                 remedy="Keep one of the two lines",
             )
         seen[pair] = line
+        lines.append(line)
         found.append(
             {
                 "rater": row["rater"],
@@ -186,7 +200,7 @@ def check_ratings(
                 "item": item,
                 "rating": _rating(row["rating"], package, place),
                 "seconds": _seconds(row["seconds"], place),
-                "answered_at": _moment(row["answered_at"], place),
+                "answered_at": row["answered_at"],
             }
         )
     if not found:
@@ -195,6 +209,7 @@ def check_ratings(
             where=where,
             remedy='Wait for raters, or set study.ratings to "" for a simulated panel',
         )
+    _check_orders(pd.DataFrame(found).assign(line=lines), package, where)
     table = pd.DataFrame(found).join(known[list(_FROM_KEY)], on="item")
     table = table.sort_values(["rater", "position", "item"]).reset_index(drop=True)
     table = table.assign(unit=table["item"], answer=table["rating"])
@@ -206,7 +221,7 @@ def check_ratings(
         )
         table["unit"] = table["image"] + ":" + first + ":" + second
         table["answer"] = table["rating"].where(~turned, -table["rating"])
-    return Ratings(table, origin, package.design, package.study)
+    return Ratings(table, origin, package.design, package.study, key)
 
 
 def grid(
@@ -227,7 +242,12 @@ def grid(
     return wide.reindex(index=raters, columns=columns).to_numpy(float)
 
 
-def _check_key(package: Package, key: pd.DataFrame) -> None:
+def check_key(package: Package, key: pd.DataFrame) -> None:
+    """Hold a key against the package it is said to be of.
+
+    Raises:
+        LabelsplatError: it is of another study, or lacks an item.
+    """
     where = package.root / "manifest.json"
     other = set(key["study"]) - {package.study}
     if other:
@@ -261,6 +281,48 @@ def _check_origin(value: str, before: str, place: str) -> str:
     return value
 
 
+def _check_human(rater: str, moment: datetime, place: str) -> None:
+    if rater.startswith("sim") or moment.year < FIRST_YEAR:
+        raise LabelsplatError(
+            f"rater {rater!r} of {moment:%Y-%m-%d} is said to be human, but is named or dated as "
+            "a simulated panel's",
+            where=place,
+            remedy="Export people's ratings from the app; a simulation's origin is simulation",
+        )
+
+
+def _check_orders(found: pd.DataFrame, package: Package, where: object) -> None:
+    """Every rater followed one of the package's orders: the files of two labs, where the same
+    pseudonym means two people, do not pass as one study of one rater."""
+    twice = found[found.duplicated(["rater", "position"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise LabelsplatError(
+            f"rater {row['rater']!r} rated two items at position {row['position']}",
+            where=f"{where}, line {row['line']}",
+            remedy="Give raters of several exports names of their own before joining the files",
+        )
+    places = [{item: i for i, item in enumerate(order)} for order in package.orders]
+    for rater, rows in found.groupby("rater", sort=True):
+        shown = list(zip(rows["item"], rows["position"], strict=True))
+        best: list[bool] = []
+        for order in places:
+            fits = [order.get(item) == position for item, position in shown]
+            if all(fits):
+                break
+            if sum(fits) >= sum(best):
+                best = fits
+        else:
+            row = rows.iloc[best.index(False)]
+            raise LabelsplatError(
+                f"rater {rater!r} rated item {row['item']!r} at position {row['position']}: no "
+                "order of the package has it there, and the rater's other items at theirs",
+                where=f"{where}, line {row['line']}",
+                remedy="Give raters of several exports names of their own before joining the "
+                "files; keep item and position as exported",
+            )
+
+
 def _whole(name: str, text: str, place: str, low: int | None = None) -> int:
     if not _WHOLE.fullmatch(text) or (low is not None and int(text) < low):
         kind = "a whole number" if low is None else f"a whole number from {low}"
@@ -291,15 +353,14 @@ def _seconds(text: str, place: str) -> float:
     return value
 
 
-def _moment(text: str, place: str) -> str:
+def _moment(text: str, place: str) -> datetime:
     try:
         if not text.endswith("Z"):
             raise ValueError
-        datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise LabelsplatError(
             f"answered_at {text!r}, expected UTC such as 2026-01-31T09:30:00Z",
             where=place,
             remedy=_AGAIN,
         ) from None
-    return text

@@ -1,8 +1,9 @@
-"""REML for a crossed table with gaps: one mean, raters and images as random effects.
+"""REML for a crossed table with gaps: one mean, rows and columns as random effects
+(raters, and the people on the photos; or raters and items).
 
 The restricted likelihood (Patterson & Thompson 1971, Biometrika 58, 545-554) is profiled over the
 mean and the rest's variance; what stays are two variance ratios. With V = I + Z D Z', Woodbury's
-identity leaves matrices of R + I rows, never of the number of ratings, so one fit takes
+identity leaves matrices of R + C rows, never of the number of ratings, so one fit takes
 milliseconds. Degrees of freedom are Satterthwaite's with the expected information of the variances
 (Giesbrecht & Burns 1985, Biometrics 41, 477-486); a variance that is estimated as zero is taken out
 of the model first, as in the closed form.
@@ -30,7 +31,7 @@ class Reml:
     squared_error: float
     df: float
     rater: float
-    image: float
+    column: float
     rest: float
 
 
@@ -38,17 +39,17 @@ class _Crossed:
     """Cross products of a table's design, all that the likelihood needs."""
 
     def __init__(self, table: np.ndarray):
-        raters, images = np.nonzero(np.isfinite(table))
-        values = table[raters, images]
+        raters, columns = np.nonzero(np.isfinite(table))
+        values = table[raters, columns]
         self.count = len(values)
         self.sizes = table.shape
         self.centre = values.mean()
         values = values - self.centre  # keeps the sums of squares exact
         known = np.isfinite(table).astype(float)
-        per_rater, per_image = known.sum(1), known.sum(0)
-        # Z = [raters, images]; G = Z'Z, and the products with X = 1 and y.
-        self.gram = np.block([[np.diag(per_rater), known], [known.T, np.diag(per_image)]])
-        self.ones = np.concatenate([per_rater, per_image])
+        per_rater, per_column = known.sum(1), known.sum(0)
+        # Z = [raters, columns]; G = Z'Z, and the products with X = 1 and y.
+        self.gram = np.block([[np.diag(per_rater), known], [known.T, np.diag(per_column)]])
+        self.ones = np.concatenate([per_rater, per_column])
         filled = np.where(known > 0, table - self.centre, 0.0)
         self.sums = np.concatenate([filled.sum(1), filled.sum(0)])
         self.total, self.squares = values.sum(), (values**2).sum()
@@ -86,10 +87,10 @@ def fit_reml(table: np.ndarray) -> Reml | None:
     """Fit a table with gaps.
 
     Args:
-        table: ``[R, I]``, NaN where there is no value; every row and column has one.
+        table: ``[R, C]``, NaN where there is no value; every row and column has one.
 
     Returns:
-        None where there are too few values to tell the variances apart: fewer than R + I.
+        None where there are too few values to tell the variances apart: fewer than R + C.
     """
     data = _Crossed(np.asarray(table, float))
     if data.count < sum(data.sizes):
@@ -107,7 +108,7 @@ def fit_reml(table: np.ndarray) -> Reml | None:
         squared_error=float(rest / solved.xx),
         df=_satterthwaite(solved, ratios, rest),
         rater=float(ratios[0] * rest),
-        image=float(ratios[1] * rest),
+        column=float(ratios[1] * rest),
         rest=float(rest),
     )
 

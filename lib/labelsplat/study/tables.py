@@ -63,7 +63,7 @@ def pose_table(content: Mapping[str, Any]) -> pd.DataFrame:
     """MOS of each method by pose (``acr``), and the primary difference; strata as columns."""
     rows: dict[str, dict[str, str]] = {}
     for stratum, part in content["by_stratum"].items():
-        title = f"{STRATUM_TITLES[stratum]} ({part['images']} images)"
+        title = stratum_title(stratum, part)
         for name, found in part["mos"].items():
             row = rows.setdefault(METHOD_TITLES.get(name, name), {})
             row[title] = _interval(found, "mean", ".2f")
@@ -71,6 +71,12 @@ def pose_table(content: Mapping[str, Any]) -> pd.DataFrame:
             row = rows.setdefault(pair_title(content["primary"]), {})
             row[title] = _interval(part["primary"], "difference", "+.2f")
     return _marked(rows, content)
+
+
+def stratum_title(stratum: str, part: Mapping[str, Any]) -> str:
+    """A stratum with what it holds, as column or axis title."""
+    people = "" if part["people"] == part["images"] else f" of {part['people']} people"
+    return f"{STRATUM_TITLES[stratum]} ({part['images']} photos{people})"
 
 
 def pair_table(content: Mapping[str, Any]) -> pd.DataFrame:
@@ -96,20 +102,32 @@ def pair_table(content: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def exclusion_table(content: Mapping[str, Any]) -> pd.DataFrame:
-    """How many raters were left out, and why; one rater may give several reasons."""
+    """How many raters were left out, and why; one rater may give several reasons.
+
+    ``random raters that pass``: share of simulated raters who answer everything at random and whom
+    the rule lets pass; the fewer, the better.
+    """
     found = content["excluded"]
-    rules = found["rules"]
+    rules, careless = found["rules"], found["random_raters"]
     limits = {
         "absurd": f"more than {rules['absurd_allowed']}",
-        "repeats": f"by more than {rules['repeat_difference']:g} points on average",
+        "repeats": f"by more than {rules['repeat_difference']:.1%} of the scale on average",
         "straight_lining": f"in more than {rules['straight_lining']:.0%}",
         "incomplete": f"less than {rules['answered']:.0%} answered",
     }
     rows = {
-        title: {"limit": limits[name], "raters": str(found[name])}
+        title: {
+            "limit": limits[name],
+            "raters": str(found[name]),
+            "random raters that pass": f"{careless['by_rule'][name]:.0%}",
+        }
         for name, title in REASON_TITLES.items()
     }
-    rows["left out in all"] = {"limit": "", "raters": f"{found['raters']} of {found['of']}"}
+    rows["left out in all"] = {
+        "limit": "",
+        "raters": f"{found['raters']} of {found['of']}",
+        "random raters that pass": f"{careless['passed']:.0%}",
+    }
     return _marked(rows, content)
 
 
@@ -132,7 +150,7 @@ def agreement_table(content: Mapping[str, Any]) -> pd.DataFrame:
         "alpha": "Krippendorff's alpha, ordinal",
         "alpha_interval": "Krippendorff's alpha, interval",
         "icc": "ICC(2,1): one rater",
-        "icc_mean": f"ICC(2,k): the mean of {found['raters']} raters",
+        "icc_mean": f"ICC(2,k): the mean of k = {found['ratings_a_unit'] or 0:.4g} raters",
     }
     rows = {
         title: {"agreement": found.get("reason", "") if found[k] is None else f"{found[k]:.3f}"}
@@ -142,15 +160,20 @@ def agreement_table(content: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def power_sentence(content: Mapping[str, Any]) -> str:
-    """What the power calculation says, in one sentence."""
+    """What the power calculation says, and what it supposes, in a few sentences."""
     found = content["power"]
     asked = f"a difference of {found['difference']:g} MOS with {found['power']:.0%} power"
     if found["raters_needed"] is None:
         return f"How many raters find {asked}? No answer: {found['reason']}."
     return (
-        f"{found['raters_needed']} raters who see all {found['images']} images find {asked} "
-        f"(reached: {found['reached']:.1%}, simulation error {found['error']:.1%}; with unlimited "
-        f"raters {found['limit']:.0%})."
+        f"{found['raters_needed']} raters who see all {found['images']} photos of "
+        f"{found['people']} people find {asked} (reached: {found['reached']:.1%}, simulation error "
+        f"{found['error']:.1%}; with unlimited raters {found['limit']:.0%}). These are raters who "
+        f"are kept: with {found['excluded']:.0%} left out, as here, {found['raters_to_invite']} "
+        f"have to be invited. It supposes a two-sided test at {found['alpha']:g}, as many "
+        "photos of as many people who differ as these do, raters who do not influence one another, "
+        "and the "
+        "variances estimated here as if they were exact."
     )
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelsplat.labels import STRATUM_TITLES
 from labelsplat.study.package import SCALES
-from labelsplat.study.tables import METHOD_TITLES, pair_title
+from labelsplat.study.tables import METHOD_TITLES, pair_title, stratum_title
 from labelsplat.viz.charts import MINUS, plot_scores
 from labelsplat.viz.figures import Picture, new_figure
 from labelsplat.viz.style import ARM_COLOURS, INK, LINE, SOFT, WASH, styled
@@ -174,7 +173,7 @@ def plot_study_poses(report: StudyReport) -> Picture:
             for s, row in strata.items()
         }
         title, label = "Mean opinion scores by pose, with 95 % intervals", "MOS"
-    titles = {s: f"{STRATUM_TITLES[s]} ({row['images']} images)" for s, row in strata.items()}
+    titles = {s: stratum_title(s, row) for s, row in strata.items()}
     figure = plot_scores(
         table,
         colours={**METHOD_COLOURS, "primary": ARM_COLOURS["refined"]},
@@ -295,7 +294,8 @@ def plot_study_power(report: StudyReport) -> Picture | None:
             color=INK, weight="bold",
         )  # fmt: skip
     axes.set(
-        ylim=(0, 104), xlim=(0, None), xlabel=f"raters, each of whom sees {found['images']} images",
+        ylim=(0, 104), xlim=(0, None),
+        xlabel=f"raters, each seeing {found['images']} photos of {found['people']} people",
         ylabel="% of the studies",
         title=f"Studies that find a difference of {found['difference']:g} MOS",
     )  # fmt: skip
