@@ -61,6 +61,8 @@ AT_MOST = {
     "study.panel.inattentive": 1,
     "study.panel.unfinished": 1,
     "study.panel.lapse": 1,
+    "study.panel.person_share": 1,
+    "study.exclusion.repeat_difference": 1,
     "study.exclusion.straight_lining": 1,
     "study.exclusion.answered": 1,
     "study.power.power": 0.999,
