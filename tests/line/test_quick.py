@@ -30,11 +30,12 @@ REPO = Path(__file__).resolve().parents[2]
 PAGES = {
     "01_capture", "02_parser", "03_predict_r1", "03_predict_r2", "04_fit_r1", "05_refine_r1",
     "05_refine_r2", "06_finetune_r1", "06_finetune_r2", "06_finetune_control",
-    "06_finetune_oracle", "07_evaluate",
+    "06_finetune_oracle", "07_evaluate", "08_study_prepare", "09_study_analyse",
 }  # fmt: skip
 STAGES = {
     "capture", "parser", "predict@r1", "predict@r2", "fit@r1", "refine@r1", "refine@r2",
-    "finetune@r1", "finetune@r2", "control", "oracle", "evaluate",
+    "finetune@r1", "finetune@r2", "control", "oracle", "evaluate", "study_prepare",
+    "study_analyse",
 }  # fmt: skip
 SMALLER = {
     "device": "cpu",
@@ -123,6 +124,7 @@ class Run:
     evaluate: dict
     timing: dict
     judgement: str
+    study: dict
 
 
 def ran(said: str) -> set[str]:
@@ -142,6 +144,7 @@ def run_line(copy: Copy) -> Run:
         evaluate=json.loads(copy.text("reports/metrics/evaluate.json")),
         timing=json.loads(copy.text("reports/metrics/timing.json")),
         judgement=copy.text("reports/html/07_evaluate.html"),
+        study=json.loads(copy.text("reports/metrics/user_study.json")),
     )
 
 
@@ -325,3 +328,14 @@ def test_without_truth_the_page_says_so(foreign: Run, embedded: Run):
     words = "no truth: this capture"
     said = [run.judgement.lower().count(words) for run in (embedded, foreign)]
     assert said[1] > said[0]
+
+
+def test_the_study_ends_the_line_with_truth_and_without(foreign: Run, embedded: Run):
+    for run in (embedded, foreign):
+        assert run.study["simulated"] and run.study["origin"] == "simulation"
+        assert run.study["ratings"] > 0
+    shown = {"baseline", "self_training", "refined"}
+    assert embedded.study["mos"].keys() == shown | {"oracle", "reference"}
+    assert embedded.study["panel"]["miou_known"]
+    # Nobody knows the truth of somebody's own photos: no reference, and a panel that is blind.
+    assert foreign.study["mos"].keys() == shown and not foreign.study["panel"]["miou_known"]
